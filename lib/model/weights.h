@@ -4,6 +4,11 @@
  * and folds nothing. lib/model/names.c knows the families of names (torchvision and timm, Hugging Face, Keras new and
  * old), and with the family the order of a kernel (OIHW or HWIO), the layout (v1 or v1.5), the default epsilon and the
  * default preprocessing. What a file says beyond its tensors goes into the fields below, 0 or NULL where it is silent.
+ *
+ * Keras spells one variable in several ways ("conv1_conv/conv1_conv/kernel:0", "conv1/conv1_W:0"). Its readers (HDF5,
+ * TensorFlow.js) hand over LAYER/VARIABLE, with VARIABLE one of kernel, bias, gamma, beta, moving_mean, moving_variance:
+ * "conv1_conv/kernel", "res2a_branch1/bias", "bn_conv1/moving_mean". The head is the one kernel of rank 2, whatever its
+ * layer is called ("probs", "fc1000", "predictions", or a fine-tuner's own name).
  */
 #ifndef IQ_MODEL_WEIGHTS_H
 #define IQ_MODEL_WEIGHTS_H
