@@ -6,9 +6,9 @@
  * default preprocessing. What a file says beyond its tensors goes into the fields below, 0 or NULL where it is silent.
  *
  * Keras spells one variable in several ways ("conv1_conv/conv1_conv/kernel:0", "conv1/conv1_W:0"). Its readers (HDF5,
- * TensorFlow.js) hand over LAYER/VARIABLE, with VARIABLE one of kernel, bias, gamma, beta, moving_mean, moving_variance:
- * "conv1_conv/kernel", "res2a_branch1/bias", "bn_conv1/moving_mean". The head is the one kernel of rank 2, whatever its
- * layer is called ("probs", "fc1000", "predictions", or a fine-tuner's own name).
+ * TensorFlow.js) hand over LAYER/VARIABLE, with VARIABLE one of kernel, bias, gamma, beta, moving_mean,
+ * moving_variance: "conv1_conv/kernel", "res2a_branch1/bias", "bn_conv1/moving_mean". The head is the one kernel of
+ * rank 2, whatever its layer is called ("probs", "fc1000", "predictions", or a fine-tuner's own name).
  */
 #ifndef IQ_MODEL_WEIGHTS_H
 #define IQ_MODEL_WEIGHTS_H
@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/shared.h"
 
 enum {
     IQ_DTYPE_F32 = 1,
@@ -67,8 +68,8 @@ typedef struct iq_weights {
 
 /** @param source IQ_SOURCE_... @param path copied @param out owned, iq_weights_destroy() @return IMGQ_OK; IMGQ_E_NOMEM
  */
-IMGQ_CHECKED imgq_status iq_weights_create(imgq_env *env, uint32_t source, const char *path, iq_weights **out,
-                                           imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_create(imgq_env *env, uint32_t source, const char *path, iq_weights **out,
+                                                     imgq_error *err);
 /**
  * @param name   copied, 1..IQ_TENSOR_NAME_MAX bytes
  * @param shape  rank numbers, rank <= IQ_TENSOR_RANK_MAX
@@ -77,42 +78,47 @@ IMGQ_CHECKED imgq_status iq_weights_create(imgq_env *env, uint32_t source, const
  * @return IMGQ_OK; IMGQ_E_CORRUPT (bytes do not fit the shape, the name is there already, rank: names the tensor);
  *         IMGQ_E_LIMIT (more than IQ_WEIGHTS_MAX); IMGQ_E_NOMEM
  */
-IMGQ_CHECKED imgq_status iq_weights_add(iq_weights *set, const char *name, uint32_t dtype, const size_t *shape,
-                                        uint32_t rank, const void *data, size_t bytes, imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_add(iq_weights *set, const char *name, uint32_t dtype,
+                                                  const size_t *shape, uint32_t rank, const void *data, size_t bytes,
+                                                  imgq_error *err);
 /** Ties memory to the set: release(user, len) runs at destroy, last given first. On failure it has been run already. */
-IMGQ_CHECKED imgq_status iq_weights_own(iq_weights *set, void (*release)(imgq_env *env, void *user, size_t len),
-                                        void *user, size_t len, imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_own(iq_weights *set,
+                                                  void (*release)(imgq_env *env, void *user, size_t len), void *user,
+                                                  size_t len, imgq_error *err);
 /** A block of the env's allocator that lives as long as the set: where a reader decodes tensors into. NULL: no memory
  */
-void *iq_weights_alloc(iq_weights *set, size_t bytes);
+IQ_SHARED void *iq_weights_alloc(iq_weights *set, size_t bytes);
 /** A copy of text that lives as long as the set: for the fields above. NULL: no memory */
-char *iq_weights_text(iq_weights *set, const char *text, size_t len);
+IQ_SHARED char *iq_weights_text(iq_weights *set, const char *text, size_t len);
 /** Free-form key and value (safetensors' __metadata__), copied. */
-IMGQ_CHECKED imgq_status iq_weights_set_meta(iq_weights *set, const char *key, const char *value, imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_set_meta(iq_weights *set, const char *key, const char *value,
+                                                       imgq_error *err);
 /** NULL: no such key. */
-const char *iq_weights_meta(const iq_weights *set, const char *key);
+IQ_SHARED const char *iq_weights_meta(const iq_weights *set, const char *key);
 /** By exact name; NULL: none. */
-const iq_tensor_view *iq_weights_find(const iq_weights *set, const char *name);
+IQ_SHARED const iq_tensor_view *iq_weights_find(const iq_weights *set, const char *name);
 /** NULL is a no-op. */
-void iq_weights_destroy(iq_weights *set);
+IQ_SHARED void iq_weights_destroy(iq_weights *set);
 
 /** Maps a safetensors file and checks all of its header; fills the fields above from its metadata and from a
  *  config.json or preprocessor_config.json beside it. @param out owned. Errors as of imgq_model_open(). */
-IMGQ_CHECKED imgq_status iq_weights_open_safetensors(imgq_env *env, const char *path, iq_weights **out,
-                                                     imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_open_safetensors(imgq_env *env, const char *path, iq_weights **out,
+                                                               imgq_error *err);
 /** Always fails, with IMGQ_E_FORMAT: says what a file that is no model looks like (a Git-LFS pointer, an HTML page, an
  *  image, a zip, ...). @param head its first bytes, some 512 of them @param wanted "a safetensors file" */
-imgq_status iq_weights_refuse(const char *path, const void *head, size_t len, const char *wanted, imgq_error *err);
+IQ_SHARED imgq_status iq_weights_refuse(const char *path, const void *head, size_t len, const char *wanted,
+                                        imgq_error *err);
 
 /**
  * Check, fold and pack: the way from any file to a model. Works on a copy; the set may be destroyed afterwards.
  * @param options NULL: defaults; what they say goes before what the set says
  * @return as imgq_model_open()
  */
-IMGQ_CHECKED imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights,
-                                               const imgq_model_options *options, imgq_model **out, imgq_error *err);
+IQ_SHARED IMGQ_CHECKED imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights,
+                                                         const imgq_model_options *options, imgq_model **out,
+                                                         imgq_error *err);
 /** The epsilon that was folded in. */
-float iq_model_bn_eps(const imgq_model *model);
+IQ_SHARED float iq_model_bn_eps(const imgq_model *model);
 
 /* For a writer of safetensors: the set's tensors under their own names and, as text in __metadata__, what our reader
  * looks for (docs/model-format.md):
@@ -123,6 +129,6 @@ float iq_model_bn_eps(const imgq_model *model);
  *   imgq.recipe    iq_recipe_write()
  *   imgq.labels    JSON array of texts, one per class
  * The weight hash covers names, dtypes, shapes and bytes only, so it survives such a rewriting. */
-bool iq_recipe_write(imgq_env *env, iq_buf *buf, const imgq_recipe *recipe);
+IQ_SHARED bool iq_recipe_write(imgq_env *env, iq_buf *buf, const imgq_recipe *recipe);
 
 #endif
