@@ -38,8 +38,7 @@ bool check_int(int64_t want, int64_t got, const char *expr, const char *file, in
 bool check_uint(uint64_t want, uint64_t got, const char *expr, const char *file, int line)
 {
     char text[512];
-    snprintf(text, sizeof text, "%s: expected %llu, got %llu", expr, (unsigned long long)want,
-             (unsigned long long)got);
+    snprintf(text, sizeof text, "%s: expected %llu, got %llu", expr, (unsigned long long)want, (unsigned long long)got);
     return report(want == got, file, line, text);
 }
 
@@ -47,16 +46,14 @@ bool check_str(const char *want, const char *got, const char *expr, const char *
 {
     char text[2048];
     bool same = want == got || (want != NULL && got != NULL && strcmp(want, got) == 0);
-    snprintf(text, sizeof text, "%s: expected \"%s\", got \"%s\"", expr, want ? want : "(null)",
-             got ? got : "(null)");
+    snprintf(text, sizeof text, "%s: expected \"%s\", got \"%s\"", expr, want ? want : "(null)", got ? got : "(null)");
     return report(same, file, line, text);
 }
 
 bool check_contains(const char *part, const char *whole, const char *expr, const char *file, int line)
 {
     char text[2048];
-    snprintf(text, sizeof text, "%s: expected to find \"%s\" in \"%s\"", expr, part,
-             whole ? whole : "(null)");
+    snprintf(text, sizeof text, "%s: expected to find \"%s\" in \"%s\"", expr, part, whole ? whole : "(null)");
     return report(whole != NULL && strstr(whole, part) != NULL, file, line, text);
 }
 
@@ -81,12 +78,12 @@ bool check_near(double want, double got, double within, const char *expr, const 
     return report(fabs(want - got) <= within, file, line, text);
 }
 
-bool check_status(imgq_status want, imgq_status got, const imgq_error *err, const char *expr,
-                  const char *file, int line)
+bool check_status(imgq_status want, imgq_status got, const imgq_error *err, const char *expr, const char *file,
+                  int line)
 {
     char text[1024];
-    snprintf(text, sizeof text, "%.300s: expected %s, got %s (%s)", expr, imgq_status_name(want),
-             imgq_status_name(got), got != IMGQ_OK && err ? err->message : "no message");
+    snprintf(text, sizeof text, "%.300s: expected %s, got %s (%s)", expr, imgq_status_name(want), imgq_status_name(got),
+             got != IMGQ_OK && err ? err->message : "no message");
     return report(want == got, file, line, text);
 }
 

@@ -6,13 +6,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *join(const char *folder, const char *relative)
+static const char *join3(const char *folder, const char *inner, const char *relative)
 {
     static char paths[8][1024];
     static unsigned next;
     char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, relative);
+    if (snprintf(path, sizeof paths[0], "%s/%s%s", folder, inner, relative) >= (int)sizeof paths[0])
+        abort();
     return path;
+}
+
+static const char *join(const char *folder, const char *relative)
+{
+    return join3(folder, "", relative);
 }
 
 static const char *environment(const char *name, const char *otherwise)
@@ -36,7 +42,7 @@ const char *shared_path(const char *relative)
     const char *shared = getenv("IMGQ_SHARED");
     if (shared != NULL && *shared != '\0')
         return join(shared, relative);
-    return join(source_path("../shared"), relative);
+    return join3(environment("IMGQ_SOURCE", "."), "../shared/", relative);
 }
 
 bool shared_is_there(void)
