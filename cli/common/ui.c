@@ -1,0 +1,145 @@
+/* Error lines and the progress bar: all of what a person sees on stderr. */
+#include "cli/common/ui.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The bar on the screen, if there is one: an error line must not be written into it. Programs print from one thread. */
+static cli_progress *bar_on_screen;
+
+bool cli_colour_wanted(int fd)
+{
+    const char *term = getenv("TERM"), *none = getenv("NO_COLOR");
+    return isatty(fd) && (none == NULL || *none == '\0') && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
+}
+
+static void write_line(const char *program, const char *colour, const char *text)
+{
+    cli_progress *bar = bar_on_screen;
+    if (bar != NULL)
+        cli_progress_hide(bar);
+    fflush(stdout); /* so that on a terminal lines stand in the order in which they were said */
+    const bool coloured = cli_colour_wanted(STDERR_FILENO);
+    fprintf(stderr, "%s%s:%s %s\n", coloured ? colour : "", program, coloured ? "\033[0m" : "", text);
+}
+
+void cli_error(const char *program, const char *format, ...)
+{
+    char text[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    write_line(program, "\033[31m", text);
+}
+
+void cli_note(const char *program, const char *format, ...)
+{
+    char text[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    write_line(program, "\033[33m", text);
+}
+
+int cli_error_status(const char *program, const imgq_error *err)
+{
+    cli_error(program, "%s", err->message);
+    return imgq_status_exit_code(err->status);
+}
+
+const char *cli_format_duration(char *out, size_t out_size, int64_t ms)
+{
+    if (ms < 10000)
+        snprintf(out, out_size, "%" PRId64 ".%" PRId64 " s", ms / 1000, ms % 1000 / 100);
+    else if (ms < 120000)
+        snprintf(out, out_size, "%" PRId64 " s", ms / 1000);
+    else if (ms < 2 * 3600000)
+        snprintf(out, out_size, "%" PRId64 " min", ms / 60000);
+    else
+        snprintf(out, out_size, "%" PRId64 " h", ms / 3600000);
+    return out;
+}
+
+/* ---- the bar ---- */
+
+enum { REDRAW_MS = 100, BAR_CELLS = 24 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void cli_progress_begin(cli_progress *bar, uint64_t total, bool wanted)
+{
+    const char *term = getenv("TERM");
+    *bar = (cli_progress){.total = total, .started_ms = now_ms()};
+    bar->shown = wanted && isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+static void draw(cli_progress *bar, int64_t now)
+{
+    char line[256], cells[BAR_CELLS + 1], left[32] = "", failed[48] = "";
+    const uint64_t seen = bar->done + bar->failed;
+    const size_t full = bar->total > 0 ? (size_t)(seen * BAR_CELLS / bar->total) : 0;
+    memset(cells, '.', BAR_CELLS);
+    memset(cells, '#', full < BAR_CELLS ? full : BAR_CELLS);
+    cells[BAR_CELLS] = '\0';
+    if (bar->failed > 0)
+        snprintf(failed, sizeof failed, ", %" PRIu64 " failed", bar->failed);
+    if (seen > 0 && seen < bar->total && now - bar->started_ms > 2000) {
+        const double each = (double)(now - bar->started_ms) / (double)seen;
+        char duration[24];
+        snprintf(left, sizeof left, ", %s left",
+                 cli_format_duration(duration, sizeof duration, (int64_t)(each * (double)(bar->total - seen))));
+    }
+    snprintf(line, sizeof line, "[%s] %" PRIu64 " of %" PRIu64 "%s%s", cells, seen, bar->total, failed, left);
+    fprintf(stderr, "\r\033[K%.*s", (int)(terminal_columns() - 1), line);
+    fflush(stderr);
+    bar->on_screen = true;
+    bar->drawn_ms = now;
+    bar_on_screen = bar;
+}
+
+void cli_progress_set(cli_progress *bar, uint64_t done, uint64_t failed)
+{
+    bar->done = done;
+    bar->failed = failed;
+    if (!bar->shown)
+        return;
+    const int64_t now = now_ms();
+    if (bar->drawn_ms == 0 || now - bar->drawn_ms >= REDRAW_MS || done + failed == bar->total)
+        draw(bar, now);
+}
+
+void cli_progress_hide(cli_progress *bar)
+{
+    if (!bar->on_screen)
+        return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    bar->on_screen = false;
+    bar->drawn_ms = 0;
+    bar_on_screen = NULL;
+}
+
+void cli_progress_end(cli_progress *bar)
+{
+    cli_progress_hide(bar);
+    bar->shown = false;
+}
