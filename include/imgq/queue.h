@@ -48,6 +48,7 @@ typedef struct imgq_queue_options {
     uint32_t keep_leases;    /* 1: a thread of the handle renews what it has taken, every 2 s */
     uint32_t exec_limit_ms;  /* keep_leases stops for a job after this; 0: 10 x its lease */
     uint32_t result_ttl_ms;  /* how long this taker's results are kept; 0: the job's or the queue's (1 h) */
+    uint32_t reserved;
 } imgq_queue_options;
 
 #ifdef __cplusplus
