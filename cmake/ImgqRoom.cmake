@@ -52,7 +52,9 @@ function(imgq_link_rooms target)
 endfunction()
 
 # imgq_test(NAME ROOMS … [SOURCES …] [SUPPORT …] [LABELS …] [TIMEOUT s]): a CUnit program tests/…/NAME.c, run by ctest.
-# It links only the rooms it names and what they stand on. Exit code 77 is "skipped".
+# It links only the rooms it names and what they stand on. Exit code 77 is "skipped". Labels: oracle (a sweep over many
+# images: not under sanitizers), release (about the release build alone), tsan (also under the thread sanitizer; set here
+# for the rooms that have threads).
 function(imgq_test name)
   cmake_parse_arguments(T "" "TIMEOUT" "ROOMS;SOURCES;SUPPORT;LABELS;LIBRARIES;ENVIRONMENT" ${ARGN})
   if(NOT T_SOURCES)
@@ -64,6 +66,12 @@ function(imgq_test name)
   imgq_link_rooms(${name} ${T_ROOMS})
   target_link_libraries(${name} PRIVATE test_support ${T_SUPPORT} ${T_LIBRARIES})
   add_test(NAME ${name} COMMAND ${name})
+  foreach(room base net redis queue worker)
+    if(room IN_LIST T_ROOMS)
+      list(APPEND T_LABELS tsan)
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES T_LABELS)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 300)
   endif()
