@@ -150,12 +150,12 @@ static void read_text(char *out, size_t out_size, const uint8_t *value, size_t l
 
 static void read_media(iq_job_options *out, const iq_tlv *option)
 {
-    if (option->len < 10 || option->value[0] > IMGQ_MEDIA_F32)
+    if (option->len < 5 || option->value[0] > IMGQ_MEDIA_F32)
         return;
     out->media = option->value[0];
-    out->width = iq_load_be32(option->value + 2);
-    out->height = iq_load_be32(option->value + 6);
-    read_text(out->profile, sizeof out->profile, option->value + 10, option->len - 10u);
+    out->height = iq_load_be16(option->value + 1);
+    out->width = iq_load_be16(option->value + 3);
+    read_text(out->profile, sizeof out->profile, option->value + 5, option->len - 5u);
 }
 
 static void read_decode(iq_job_options *out, const iq_tlv *option)
@@ -195,8 +195,8 @@ void iq_job_options_read(iq_job_options *out, const uint8_t *tlv, size_t tlv_len
             read_backoff(out, &option);
             break;
         case IQ_TLV_RESULT_TTL:
-            if (option.len == 8)
-                out->result_ttl_ms = iq_load_be64(option.value);
+            if (option.len == 4)
+                out->result_ttl_ms = iq_load_be32(option.value);
             break;
         case IQ_TLV_MODEL:
             read_text(out->model, sizeof out->model, option.value, option.len);
@@ -220,12 +220,12 @@ void iq_job_options_read(iq_job_options *out, const uint8_t *tlv, size_t tlv_len
 void iq_job_options_write(imgq_env *env, iq_buf *tlv, const iq_job_options *options)
 {
     if (options->media != IMGQ_MEDIA_ENCODED || options->profile[0] != '\0') {
-        uint8_t value[10 + sizeof options->profile] = {(uint8_t)options->media, 0};
+        uint8_t value[5 + sizeof options->profile] = {(uint8_t)options->media};
         const size_t profile_len = strlen(options->profile);
-        iq_store_be32(value + 2, options->width);
-        iq_store_be32(value + 6, options->height);
-        memcpy(value + 10, options->profile, profile_len);
-        iq_tlv_put(env, tlv, IQ_TLV_MEDIA, value, 10 + profile_len);
+        iq_store_be16(value + 1, (uint16_t)options->height);
+        iq_store_be16(value + 3, (uint16_t)options->width);
+        memcpy(value + 5, options->profile, profile_len);
+        iq_tlv_put(env, tlv, IQ_TLV_MEDIA, value, 5 + profile_len);
     }
     if (options->has_backoff) {
         uint8_t value[10];
@@ -235,8 +235,8 @@ void iq_job_options_write(imgq_env *env, iq_buf *tlv, const iq_job_options *opti
         iq_tlv_put(env, tlv, IQ_TLV_BACKOFF, value, sizeof value);
     }
     if (options->result_ttl_ms > 0) {
-        uint8_t value[8];
-        iq_store_be64(value, options->result_ttl_ms);
+        uint8_t value[4];
+        iq_store_be32(value, options->result_ttl_ms);
         iq_tlv_put(env, tlv, IQ_TLV_RESULT_TTL, value, sizeof value);
     }
     if (options->model[0] != '\0')

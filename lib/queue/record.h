@@ -29,7 +29,8 @@ enum { /* iq_record.flags */
 };
 enum { /* iq_record.flags2 */
        IQ_FLAG2_SESSION = 1,
-       IQ_FLAG2_ACKED = 2
+       IQ_FLAG2_ACKED = 2,     /* the result is gone */
+       IQ_FLAG2_PUSHED_OUT = 4 /* of the dead letters: the payload is gone, the body is the error's text */
 };
 
 typedef struct iq_record {
@@ -67,10 +68,10 @@ enum {
     IQ_TLV_GROUP = 2,   /* group id */
     IQ_TLV_DIGEST = 3,  /* 16 bytes of SHA-256 over payload and options */
     IQ_TLV_CACHE = 4,   /* digest under which a result may be cached */
-    IQ_TLV_MEDIA = 5,   /* u8 media, u8 layout (0: NHWC), u32 width, u32 height, then the profile's name */
+    IQ_TLV_MEDIA = 5,   /* u8 media, u16 height, u16 width, then the profile's name */
     IQ_TLV_BACKOFF = 6, /* u32 base ms, u16 factor in hundredths, u32 cap ms */
     IQ_TLV_TRACE = 7,
-    IQ_TLV_RESULT_TTL = 8, /* u64 ms */
+    IQ_TLV_RESULT_TTL = 8, /* u32 ms */
     IQ_TLV_MODEL = 9,      /* name or hash of the one model that may answer */
     IQ_TLV_LEGACY_ID = 10, /* of an imported item */
     IQ_TLV_TOP_COUNT = 11, /* u8, 1..100 */
