@@ -106,6 +106,7 @@ typedef enum iq_event_type {
     IQ_EVENT_SUBSCRIBED, /* the channel is heard from now on; also after each reconnect: what was said in between is
                             lost */
     IQ_EVENT_REFUSED,    /* the server refuses the channel (status, message); it is asked again at the next reconnect */
+    IQ_EVENT_REPLY,      /* the answer to the next command of iq_conn_post(): holder */
     IQ_EVENT_LOST        /* the connection is gone (status, message); it is made again by iq_conn_next_event() */
 } iq_event_type;
 
@@ -115,7 +116,7 @@ typedef struct iq_event {
     size_t channel_len;
     const void *body; /* with MESSAGE */
     size_t body_len;
-    iq_reply *holder;   /* what channel and body are borrowed from; owned, iq_reply_free(); may be NULL */
+    iq_reply *holder;   /* what channel and body are borrowed from, or the REPLY; owned, iq_reply_free(); may be NULL */
     imgq_status status; /* with REFUSED (IMGQ_E_DENIED, or another), LOST */
     imgq_error error;   /* with REFUSED, LOST */
 } iq_event;
@@ -129,6 +130,15 @@ typedef struct iq_event {
 IQ_SHARED imgq_status iq_conn_subscribe(iq_conn *conn, const void *channel, size_t len, imgq_error *err);
 /** Forget it (SUNSUBSCRIBE); a message on its way may still come. Unknown ones are ignored. */
 IQ_SHARED imgq_status iq_conn_unsubscribe(iq_conn *conn, const void *channel, size_t len, imgq_error *err);
+/**
+ * Commands whose answers are events: nothing is waited for, iq_conn_next_event() sends them as far as that goes and gives
+ * one IQ_EVENT_REPLY for each, in order, so that a host's event loop can ask without blocking. On a connection used for this
+ * alone: no subscriptions, no iq_conn_call(). call_ms without a byte moved while answers are due ends the connection;
+ * IQ_EVENT_LOST forgets all that was posted and not answered. NOSCRIPT is an ordinary answer here: post once more as EVAL.
+ * @param commands  copied  @param as_eval scripts by their text instead of their digest
+ * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_LIMIT; IMGQ_E_INVALID (another process, or a connection with subscriptions)
+ */
+IQ_SHARED imgq_status iq_conn_post(iq_conn *conn, const iq_commands *commands, bool as_eval, imgq_error *err);
 /**
  * The next event; connects, greets and subscribes as far as that goes without waiting (but a host *name* asks the
  * resolver). The interrupt does not matter here.
