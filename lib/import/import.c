@@ -81,6 +81,17 @@ static imgq_status open_folder(imgq_env *env, const char *path, iq_weights **out
                    iq_import_shown(path));
 }
 
+static imgq_status open_hdf5(imgq_env *env, const char *path, iq_weights **out, imgq_error *err)
+{
+#ifdef IQ_HAVE_HDF5
+    return iq_keras_h5_open(env, path, out, err);
+#else
+    (void)env, (void)out;
+    return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "%s is an HDF5 file, which this build does not read (IMGQ_IMPORT)",
+                   iq_import_shown(path));
+#endif
+}
+
 imgq_status iq_import_open(imgq_env *env, const char *path, iq_weights **out, imgq_error *err)
 {
     struct stat st;
@@ -95,7 +106,7 @@ imgq_status iq_import_open(imgq_env *env, const char *path, iq_weights **out, im
     if (status != IMGQ_OK)
         return status;
     if (is_hdf5(head, len))
-        return iq_keras_h5_open(env, path, out, err);
+        return open_hdf5(env, path, out, err);
     if (is_safetensors(head, len))
         return iq_weights_open_safetensors(env, path, out, err);
     if (is_json(head, len))
