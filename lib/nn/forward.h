@@ -1,0 +1,33 @@
+/* A network at work: images in, scores out, on its own threads and memory. */
+#ifndef IQ_NN_FORWARD_H
+#define IQ_NN_FORWARD_H
+
+#include <imgq/env.h>
+
+#include "nn/net.h"
+
+typedef struct iq_forward iq_forward;
+
+typedef struct iq_forward_options {
+    size_t height, width; /* of the input */
+    size_t max_images;    /* of one run; at least 1 */
+    size_t threads;       /* at least 1 */
+    const char *engine;   /* NULL: the best */
+} iq_forward_options;
+
+/** @param net borrowed while the pass lives @param out owned, iq_forward_destroy()
+ *  @return IMGQ_OK; IMGQ_E_INVALID; IMGQ_E_UNSUPPORTED (engine); IMGQ_E_LIMIT; IMGQ_E_NOMEM */
+IMGQ_CHECKED imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward_options *options,
+                                           iq_forward **out, imgq_error *err);
+/** Floats that the last layer makes of one image. */
+size_t iq_forward_answer_floats(const iq_forward *forward);
+const char *iq_forward_engine(const iq_forward *forward); /* static */
+/** Allocates nothing, cannot fail. One call at a time. The same images give the same bits on any number of threads.
+ *  @param nhwc    images x height x width x channels; borrowed
+ *  @param images  1..max_images
+ *  @param answer  out, images x iq_forward_answer_floats() */
+void iq_forward_run(iq_forward *forward, const float *nhwc, size_t images, float *answer);
+/** NULL is a no-op. */
+void iq_forward_destroy(iq_forward *forward);
+
+#endif

@@ -1,0 +1,66 @@
+/* One convolution over a batch: its shapes, its memory, and the parts in which threads share it. A dense layer is a
+ * convolution of 1 x 1 images. */
+#ifndef IQ_NN_OPS_CONV_H
+#define IQ_NN_OPS_CONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** All values NHWC, rows packed. Rows of the output are its pixels, counted through all images. */
+typedef struct iq_conv {
+    size_t images;
+    size_t in_height, in_width, in_channels;
+    size_t out_height, out_width, out_channels;
+    size_t kernel, stride, pad;
+    bool relu;
+    const float *weights; /* [kernel][kernel][in_channels][out_channels] */
+    const float *bias;    /* [out_channels] */
+    const float *input;
+    const float *residual; /* as output, or NULL; never output itself */
+    float *output;
+} iq_conv;
+
+/** How the output is cut: parts of `rows` x `cols`, the last ones smaller. A function of shapes and batch alone, never
+ *  of threads: so any number of threads computes the same bits. */
+typedef struct iq_conv_split {
+    size_t rows, cols;
+    size_t row_parts, col_parts;
+} iq_conv_split;
+
+/** A piece of the output: rows row .. row + rows - 1, channels col .. col + cols - 1. */
+typedef struct iq_conv_part {
+    size_t row, rows, col, cols;
+} iq_conv_part;
+
+/** One way to compute convolutions. Callers have validated everything; nothing here fails. */
+typedef struct iq_conv_kernel {
+    const char *engine; /* the name that session options and results know */
+    bool (*fits)(const iq_conv *conv);
+    iq_conv_split (*split)(const iq_conv *conv);
+    size_t (*scratch_floats)(const iq_conv *conv); /* that each thread needs */
+    /** @param scratch 64-byte aligned, the thread's own */
+    void (*run)(const iq_conv *conv, const iq_conv_part *part, float *scratch);
+    void (*prepare)(void); /* once per session, before the first run; may be NULL */
+} iq_conv_kernel;
+
+extern const iq_conv_kernel iq_conv_scalar;
+extern const iq_conv_kernel iq_conv_openblas;
+
+static inline size_t iq_conv_rows(const iq_conv *conv)
+{
+    return conv->images * conv->out_height * conv->out_width;
+}
+
+/** Values that one output value is a sum of. */
+static inline size_t iq_conv_depth(const iq_conv *conv)
+{
+    return conv->kernel * conv->kernel * conv->in_channels;
+}
+
+/** Cut into parts of at most rows x cols, all of about one size. */
+iq_conv_split iq_conv_split_evenly(const iq_conv *conv, size_t rows, size_t cols);
+iq_conv_part iq_conv_part_at(const iq_conv *conv, const iq_conv_split *split, size_t index);
+/** The windows of `rows` output pixels from `row` on, one per line of iq_conv_depth() floats; zeros outside. */
+void iq_conv_gather(const iq_conv *conv, size_t row, size_t rows, float *lines);
+
+#endif

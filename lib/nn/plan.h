@@ -1,0 +1,36 @@
+/* The shapes of every value of a network at one input size, and in which slot of memory each lives. */
+#ifndef IQ_NN_PLAN_H
+#define IQ_NN_PLAN_H
+
+#include <imgq/env.h>
+
+#include "nn/net.h"
+
+typedef struct iq_value {
+    size_t height, width, channels;
+    uint32_t slot; /* shared with values that are dead when this one is made; the network's input has none */
+} iq_value;
+
+enum { IQ_PLAN_SLOTS_MAX = 8 };
+
+typedef struct iq_plan {
+    iq_net net;
+    iq_value *values; /* net.count + 1 */
+    uint32_t slots;
+    size_t slot_floats[IQ_PLAN_SLOTS_MAX]; /* of one image */
+} iq_plan;
+
+/** Floats of one image's value. */
+static inline size_t iq_value_floats(const iq_value *value)
+{
+    return value->height * value->width * value->channels;
+}
+
+/** @param net borrowed while the plan lives @return IMGQ_OK; IMGQ_E_INVALID (layers that do not fit each other, or an
+ *  input too small: names the layer); IMGQ_E_NOMEM */
+IMGQ_CHECKED imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width, iq_plan *out,
+                                        imgq_error *err);
+/** Zeroed plans are fine. */
+void iq_plan_release(imgq_env *env, iq_plan *plan);
+
+#endif
