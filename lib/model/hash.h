@@ -1,0 +1,11 @@
+/* One number for the weights of a file. */
+#ifndef IQ_MODEL_HASH_H
+#define IQ_MODEL_HASH_H
+
+#include "model/weights.h"
+
+/** SHA-256 over all tensors in the order of their names (docs/model-format.md), as 64 hex digits and a zero.
+ *  @return IMGQ_OK; IMGQ_E_NOMEM */
+IMGQ_CHECKED imgq_status iq_weights_hash(const iq_weights *set, char hex[65], imgq_error *err);
+
+#endif

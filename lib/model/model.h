@@ -1,0 +1,14 @@
+/* A model's inside: what a session needs of it. */
+#ifndef IQ_MODEL_MODEL_H
+#define IQ_MODEL_MODEL_H
+
+#include <imgq/model.h>
+
+#include "nn/net.h"
+
+/** One more holder, given back with imgq_model_close(). @return model */
+imgq_model *iq_model_hold(imgq_model *model);
+imgq_env *iq_model_env(const imgq_model *model);
+const iq_net *iq_model_net(const imgq_model *model);
+
+#endif
