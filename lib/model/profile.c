@@ -152,7 +152,7 @@ static bool read_three(const iq_json *list, float *values)
     return ok;
 }
 
-imgq_status iq_recipe_read(const iq_json *object, const char *from, imgq_recipe *out, imgq_error *err)
+imgq_status iq_recipe_parse(const iq_json *object, const char *from, imgq_recipe *out, imgq_error *err)
 {
     memset(out, 0, sizeof *out);
     out->size = sizeof *out;

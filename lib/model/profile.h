@@ -15,7 +15,7 @@
 IMGQ_CHECKED imgq_status iq_profile_choose(const iq_weights *set, iq_family family, const char *wanted,
                                            imgq_recipe *out, imgq_error *err);
 /** The way back from iq_recipe_write(). @return IMGQ_OK; IMGQ_E_CORRUPT (names the field) */
-IMGQ_CHECKED imgq_status iq_recipe_read(const iq_json *object, const char *from, imgq_recipe *out, imgq_error *err);
+IMGQ_CHECKED imgq_status iq_recipe_parse(const iq_json *object, const char *from, imgq_recipe *out, imgq_error *err);
 /** Refuses numbers that no picture can be prepared with. @param from  what messages call their source */
 IMGQ_CHECKED imgq_status iq_recipe_check(const imgq_recipe *recipe, const char *from, imgq_error *err);
 /** Fills recipe->profile: the built-in profile of just these numbers, else a name made of them ("bicubic-235-crop-224",

@@ -58,7 +58,7 @@ static imgq_status tell_recipe(iq_weights *set, const char *value, imgq_error *e
     if (status == IMGQ_E_FORMAT)
         status = refuse_value(set, "imgq.recipe", err);
     if (status == IMGQ_OK)
-        status = iq_recipe_read(root, set->path, &set->recipe, err);
+        status = iq_recipe_parse(root, set->path, &set->recipe, err);
     set->has_recipe = status == IMGQ_OK;
     iq_json_free(root);
     return status;
