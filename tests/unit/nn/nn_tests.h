@@ -1,0 +1,38 @@
+/* Tests of lib/nn, and the random numbers that they share. */
+#ifndef NN_TESTS_H
+#define NN_TESTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** xorshift: the same numbers everywhere for one seed, which test_nn prints. */
+uint64_t random_bits(void);
+/** low..high, both included. */
+size_t random_between(size_t low, size_t high);
+/** Owned, free(): exactly count floats in -1..1, so that a sanitizer sees one that is read too many. */
+float *random_floats(size_t count);
+
+void both_engines_agree_with_the_definition(void);
+void engines_agree_on_every_shape_of_the_network(void);
+void parts_cover_the_output_once(void);
+void bytes_behind_the_output_are_left_alone(void);
+void max_pool_sees_only_pixels_that_exist(void);
+void a_nan_survives_max_pool(void);
+void global_average_is_the_mean(void);
+void softmax_survives_large_scores(void);
+void softmax_of_a_nan_is_nan(void);
+void topk_orders_ties_by_class_and_nan_last(void);
+void topk_writes_no_more_than_there_is(void);
+void a_plan_knows_every_shape(void);
+void living_values_never_share_a_slot(void);
+void layers_that_do_not_fit_are_refused(void);
+void any_number_of_threads_makes_the_same_bits(void);
+void neighbours_do_not_change_an_answer(void);
+void engines_give_one_answer(void);
+void a_run_allocates_nothing(void);
+void the_callers_floating_point_mode_comes_back(void);
+void denormals_are_flushed(void);
+void an_unknown_engine_is_refused_with_the_choices(void);
+void create_survives_every_failed_allocation(void);
+
+#endif

@@ -1,0 +1,63 @@
+#include "nn_tests.h"
+
+#include "support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t random_state = 88172645463325252u;
+
+uint64_t random_bits(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+size_t random_between(size_t low, size_t high)
+{
+    return low + (size_t)(random_bits() >> 11) % (high - low + 1);
+}
+
+float *random_floats(size_t count)
+{
+    float *values = malloc(count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)((double)(random_bits() >> 11) * 0x1p-52 - 1.0);
+    return values;
+}
+
+static const check_test tests[] = {
+    CHECK_TEST(both_engines_agree_with_the_definition),
+    CHECK_TEST(engines_agree_on_every_shape_of_the_network),
+    CHECK_TEST(parts_cover_the_output_once),
+    CHECK_TEST(bytes_behind_the_output_are_left_alone),
+    CHECK_TEST(max_pool_sees_only_pixels_that_exist),
+    CHECK_TEST(a_nan_survives_max_pool),
+    CHECK_TEST(global_average_is_the_mean),
+    CHECK_TEST(softmax_survives_large_scores),
+    CHECK_TEST(softmax_of_a_nan_is_nan),
+    CHECK_TEST(topk_orders_ties_by_class_and_nan_last),
+    CHECK_TEST(topk_writes_no_more_than_there_is),
+    CHECK_TEST(a_plan_knows_every_shape),
+    CHECK_TEST(living_values_never_share_a_slot),
+    CHECK_TEST(layers_that_do_not_fit_are_refused),
+    CHECK_TEST(any_number_of_threads_makes_the_same_bits),
+    CHECK_TEST(neighbours_do_not_change_an_answer),
+    CHECK_TEST(engines_give_one_answer),
+    CHECK_TEST(a_run_allocates_nothing),
+    CHECK_TEST(the_callers_floating_point_mode_comes_back),
+    CHECK_TEST(denormals_are_flushed),
+    CHECK_TEST(an_unknown_engine_is_refused_with_the_choices),
+    CHECK_TEST(create_survives_every_failed_allocation),
+};
+
+int main(int argc, char **argv)
+{
+    const char *seed = getenv("TEST_SEED");
+    if (seed != NULL)
+        random_state = strtoull(seed, NULL, 10) | 1;
+    fprintf(stderr, "TEST_SEED=%llu\n", (unsigned long long)random_state);
+    return check_main(argc, argv, "nn", tests, sizeof tests / sizeof *tests);
+}
