@@ -3,6 +3,7 @@
 #define IQ_NET_DIAL_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include <imgq/env.h>
@@ -24,8 +25,9 @@ typedef struct iq_dial_address {
 typedef struct iq_dial {
     iq_dial_address addresses[IQ_DIAL_MAX_ADDRESSES];
     size_t count, next;
-    int fd;         /* the attempt under way, poll it for POLLOUT; -1: none */
-    int last_errno; /* why the last address failed */
+    int fd;                    /* the attempt under way, poll it for POLLOUT; -1: none */
+    int last_errno;            /* why the last address failed */
+    iq_deadline look_again_at; /* iq_dial_finish() then gives the next address its turn */
 } iq_dial;
 
 /**
@@ -38,7 +40,8 @@ IQ_SHARED imgq_status iq_dial_begin(iq_dial *dial, const iq_url *url, imgq_error
 /**
  * Look whether the attempt under way has ended; a refused one goes on with the next address. Never blocks.
  * @param fd  out, owned, iq_sock_close(); -1 unless IMGQ_OK
- * @return IMGQ_OK; IMGQ_E_TIMEOUT (not yet: poll dial->fd for POLLOUT; *err untouched); IMGQ_E_UNAVAILABLE (no address
+ * @return IMGQ_OK; IMGQ_E_TIMEOUT (not yet: poll dial->fd for POLLOUT, at most until
+ *         look_again_at; *err untouched); IMGQ_E_UNAVAILABLE (no address
  * left)
  */
 IQ_SHARED imgq_status iq_dial_finish(iq_dial *dial, const iq_url *url, int *fd, imgq_error *err);
