@@ -98,6 +98,8 @@ IQ_SHARED bool iq_conn_is_connected(const iq_conn *conn);
 IQ_SHARED void iq_conn_get_traffic(const iq_conn *conn, uint64_t *commands, uint64_t *round_trips);
 /** Borrowed: "cache:6379", for messages. */
 IQ_SHARED const char *iq_conn_where(const iq_conn *conn);
+/** Borrowed. */
+IQ_SHARED imgq_env *iq_conn_env(const iq_conn *conn);
 
 /* ---- subscriptions: sharded channels, events taken without blocking ---- */
 
@@ -107,7 +109,7 @@ typedef enum iq_event_type {
                             lost */
     IQ_EVENT_REFUSED,    /* the server refuses the channel (status, message); it is asked again at the next reconnect */
     IQ_EVENT_REPLY,      /* the answer to the next command of iq_conn_post(): holder */
-    IQ_EVENT_LOST        /* the connection is gone (status, message); it is made again by iq_conn_next_event() */
+    IQ_EVENT_LOST /* the connection is gone or could not be made (status, message); tried again after a back-off */
 } iq_event_type;
 
 typedef struct iq_event {
@@ -131,10 +133,11 @@ IQ_SHARED imgq_status iq_conn_subscribe(iq_conn *conn, const void *channel, size
 /** Forget it (SUNSUBSCRIBE); a message on its way may still come. Unknown ones are ignored. */
 IQ_SHARED imgq_status iq_conn_unsubscribe(iq_conn *conn, const void *channel, size_t len, imgq_error *err);
 /**
- * Commands whose answers are events: nothing is waited for, iq_conn_next_event() sends them as far as that goes and gives
- * one IQ_EVENT_REPLY for each, in order, so that a host's event loop can ask without blocking. On a connection used for this
- * alone: no subscriptions, no iq_conn_call(). call_ms without a byte moved while answers are due ends the connection;
- * IQ_EVENT_LOST forgets all that was posted and not answered. NOSCRIPT is an ordinary answer here: post once more as EVAL.
+ * Commands whose answers are events: nothing is waited for, iq_conn_next_event() sends them as far as that goes and
+ * gives one IQ_EVENT_REPLY for each, in order, so that a host's event loop can ask without blocking. On a connection
+ * used for this alone: no subscriptions, no iq_conn_call(). call_ms without a byte moved while answers are due ends the
+ * connection; IQ_EVENT_LOST forgets all that was posted and not answered. NOSCRIPT is an ordinary answer here: post
+ * once more as EVAL.
  * @param commands  copied  @param as_eval scripts by their text instead of their digest
  * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_LIMIT; IMGQ_E_INVALID (another process, or a connection with subscriptions)
  */

@@ -128,6 +128,8 @@ typedef struct iq_wire {
  */
 IQ_SHARED imgq_status iq_wire_append(imgq_env *env, iq_wire *wire, const iq_commands *commands, size_t index,
                                      bool as_eval, imgq_error *err);
+/** Append bytes of whole commands, copied. @return false when memory ran out */
+IQ_SHARED bool iq_wire_append_bytes(imgq_env *env, iq_wire *wire, const void *bytes, size_t len);
 IQ_SHARED void iq_wire_close(iq_wire *wire);
 /** Empty, memory kept up to 1 MiB. */
 IQ_SHARED void iq_wire_clear(imgq_env *env, iq_wire *wire);
@@ -147,6 +149,8 @@ IQ_SHARED imgq_status iq_resp_reader_feed(iq_resp_reader *reader, const void *by
  *  @return IMGQ_OK; IMGQ_E_PROTOCOL (no RESP2); IMGQ_E_LIMIT (announces more than max_bytes or IQ_REPLY_MAX_ELEMENTS);
  *          IMGQ_E_NOMEM */
 IQ_SHARED imgq_status iq_resp_reader_next(iq_resp_reader *reader, iq_reply **out, imgq_error *err);
+/** Bytes fed that belong to no reply taken so far. */
+IQ_SHARED size_t iq_resp_reader_pending(const iq_resp_reader *reader);
 IQ_SHARED void iq_resp_reader_destroy(iq_resp_reader *reader);
 
 #endif
