@@ -15,28 +15,45 @@ extern char **environ;
 static char folder[512];
 static imgq_env *env;
 
-bool models_make(void)
+/* Runs a script of this folder with the new folder as its first argument. */
+static bool run_script(const char *script, const char *argument)
+{
+    char path[1024], second[1024];
+    char *const argv[] = {(char[]){"/usr/bin/python3"}, path, folder, argument != NULL ? second : NULL, NULL};
+    pid_t pid;
+    int status = -1;
+    snprintf(path, sizeof path, "%s/%s", source_path("tests/unit/import"), script);
+    snprintf(second, sizeof second, "%s", argument != NULL ? argument : "");
+    if (posix_spawn(&pid, argv[0], NULL, NULL, argv, environ) == 0)
+        waitpid(pid, &status, 0);
+    if (status == 0)
+        return true;
+    fprintf(stderr, "%s failed: are python3-h5py and python3-numpy installed?\n", path);
+    models_remove();
+    return false;
+}
+
+static bool make_folder(void)
 {
     const char *temporary = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/imgq-models-XXXXXX",
              temporary != NULL && *temporary != '\0' ? temporary : "/tmp");
-    if (mkdtemp(folder) == NULL || imgq_env_create(NULL, &env, NULL) != IMGQ_OK) {
-        perror(folder);
-        return false;
-    }
-    char *const argv[] = {(char[]){"/usr/bin/python3"}, strdup(source_path("tests/unit/import/make_models.py")), folder,
-                          NULL};
-    pid_t pid;
-    int status = -1;
-    int rc = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
-    if (rc == 0)
-        waitpid(pid, &status, 0);
-    free(argv[1]);
-    if (rc == 0 && status == 0)
+    if (mkdtemp(folder) != NULL && imgq_env_create(NULL, &env, NULL) == IMGQ_OK)
         return true;
-    fprintf(stderr, "make_models.py failed: are python3-h5py and python3-numpy installed?\n");
-    models_remove();
+    perror(folder);
     return false;
+}
+
+bool models_make(void)
+{
+    return make_folder() && run_script("make_models.py", NULL);
+}
+
+bool models_make_real(void)
+{
+    char shared[1024];
+    snprintf(shared, sizeof shared, "%s", shared_path("."));
+    return make_folder() && run_script("make_real.py", shared);
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)

@@ -8,6 +8,8 @@
 
 /** Runs make_models.py. @return false, after saying why */
 bool models_make(void);
+/** Runs make_real.py: the shared weights in other layouts. @return as models_make() */
+bool models_make_real(void);
 /** Removes the folder and models_env(). */
 void models_remove(void);
 const char *models_folder(void);
