@@ -3,6 +3,7 @@
 #define IQ_QUEUE_QUEUE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,7 @@ struct imgq_queue {
     uint8_t owner[IQ_OWNER_SIZE];
     size_t owner_len; /* 0: no owner token; else IQ_OWNER_SIZE */
     iq_interrupt interrupt;
+    atomic_int_least64_t busy_until_ns; /* the queue said "later"; relaxed: only advice */
     iq_conn_pool *lines[IQ_LINE_COUNT];
     iq_inbox *inbox; /* made at open */
 
@@ -53,12 +55,14 @@ iq_deadline iq_queue_deadline(const imgq_queue *queue);
 
 /** Begins `script` with the queue's two keys; its arguments follow. */
 void iq_queue_add_script(const imgq_queue *queue, iq_commands *commands, const iq_script *script);
-/** The argument that every operation of producers takes: the owner's 16 bytes, or an empty one. */
+/** The argument of every operation that takes ids, but submit's: the owner's 16 bytes, an empty one, or "*" of an
+ * operator who said no token. */
 void iq_queue_add_owner(const imgq_queue *queue, iq_commands *commands);
 
 enum {
     IQ_CALL_REPEAT_BUSY = 1, /* also repeat what OOM, MISCONF and NOREPLICAS refused, each after its time */
-    IQ_CALL_ONCE = 2         /* never repeat: the one attempt's failure is the answer */
+    IQ_CALL_ONCE = 2,        /* never repeat: the one attempt's failure is the answer */
+    IQ_CALL_PATIENT = 4      /* the deadline ends the repeating alone: a large payload that moves is not cut */
 };
 /** How a pipeline is sent. */
 typedef struct iq_request {

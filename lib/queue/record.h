@@ -101,9 +101,9 @@ typedef struct iq_job_options {
     uint8_t background[3];
     uint8_t has_backoff;
     uint32_t backoff_base_ms, backoff_factor_percent, backoff_cap_ms; /* 1000, 200, 60000 */
-    uint64_t result_ttl_ms;                                           /* 0: the queue's */
+    uint32_t result_ttl_ms;                                           /* 0: the queue's */
     char profile[65], model[129];                                     /* "" if not said */
-    char legacy_id[65];                                               /* "" unless imported */
+    char legacy_id[129];                                              /* "" unless imported */
 } iq_job_options;
 
 void iq_job_options_read(iq_job_options *out, const uint8_t *tlv, size_t tlv_len);
