@@ -187,8 +187,8 @@ class World:
             self.settle(worker, held, self.q.done(held, worker=worker, result=b'{"result":1}')[0])
         if self.accepted:
             ident = self.rnd.choice(list(self.accepted))
-            code = self.q.done((ident, self.accepted[ident]), worker=self.rnd.choice(self.workers), result=b'other')[0]
-            assert code in (0, 2) and b'other' not in (self.r.get(self.q.P + b'j' + ident) or b'')
+            code = self.q.done((ident, self.accepted[ident]), worker=self.rnd.choice(self.workers), result=b'<late>')[0]
+            assert code in (0, 2) and b'<late>' not in (self.r.get(self.q.P + b'j' + ident) or b'')
 
     def fail(self):
         worker = self.rnd.choice(self.workers)
@@ -319,6 +319,8 @@ class World:
                     self.settle(worker, held, code)
             elif not self.ids_of('wda'):
                 break
+            elif not self.ids_of('wa'):
+                self.move(taken.due)  # what a clock step has put far away
         self.check()
         self.hear()
         for ident, job in self.jobs.items():

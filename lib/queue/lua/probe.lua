@@ -9,9 +9,9 @@ local role, list = ARGV[1], ARGV[2] or ''
 local may = redis.acl_check_cmd
 
 -- Commands of the scripts (common.lua and the role's own) and of the C side, in words; K: a key of the queue, C: its channel.
-local READER = { 'hget K f', 'hmget K f', 'hgetall K', 'getrange K 0 1', 'strlen K', 'exists K', 'zcard K', 'zcount K 0 1',
+local READER = { 'get K', 'hget K f', 'hmget K f', 'hgetall K', 'getrange K 0 1', 'strlen K', 'exists K', 'zcard K', 'zcount K 0 1',
     'zrange K 0 1', 'zrangebyscore K 0 1', 'llen K', 'smembers K', 'time', 'ping', 'info', 'evalsha x 0', 'eval x 0' }
-local PRODUCER = { 'get K', 'set K v', 'setrange K 0 v', 'del K', 'unlink K', 'persist K', 'pexpire K 1', 'expire K 1',
+local PRODUCER = { 'set K v', 'setrange K 0 v', 'del K', 'unlink K', 'persist K', 'pexpire K 1', 'expire K 1',
     'hset K f v', 'hsetnx K f v', 'hdel K f', 'hincrby K f 1', 'zadd K 0 m', 'zrem K m', 'rpush K v', 'sadd K m',
     'sunsubscribe', 'spublish C v', 'ssubscribe C' }
 local WORKER = { 'blpop K 1' }
