@@ -243,9 +243,10 @@ static imgq_status read_steps(jpeg_reader *reader)
     if (!jpeg_start_decompress(cinfo))
         return cut_short(reader);
     status = cinfo->num_components == 4 ? read_cmyk(reader) : read_rgb(reader);
-    if (status != IMGQ_OK)
-        return status;
-    return jpeg_finish_decompress(cinfo) ? IMGQ_OK : cut_short(reader);
+    /* All rows are there. As in Pillow, what follows them may be missing, but must not be nonsense (that jumps). */
+    if (status == IMGQ_OK)
+        (void)jpeg_finish_decompress(cinfo);
+    return status;
 }
 
 static imgq_status read_guarded(jpeg_reader *reader)

@@ -7,13 +7,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { TAG_ORIENTATION = 0x0112, TYPE_BYTE = 1, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_SIZE = 12 };
+enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_SIZE = 12 };
 
 static uint32_t load(const uint8_t *p, uint32_t type, bool big)
 {
     switch (type) {
-    case TYPE_BYTE:
-        return p[0];
     case TYPE_SHORT:
         return big ? iq_load_be16(p) : iq_load_le16(p);
     case TYPE_LONG:

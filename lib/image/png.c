@@ -13,7 +13,7 @@
 #include <setjmp.h>
 #include <string.h>
 
-enum { SIGNATURE_SIZE = 8, CHUNK_FRAME = 12 /* length, type and checksum */ };
+enum { SIGNATURE_SIZE = 8, CHUNK_HEAD = 8 /* length and type */, CHUNK_TAIL = 4 /* checksum */ };
 
 typedef struct png_reader {
     png_structp png;
@@ -22,23 +22,33 @@ typedef struct png_reader {
     imgq_env *env;
     const uint8_t *bytes;
     size_t len, at;
-    size_t complete_to; /* end of the last IDAT that is wholly there: only checksums and end marks lie behind */
+    size_t cut_chunk; /* where the head of an IDAT stands that promises more than there is; 0: none */
     const uint8_t *exif;
     size_t exif_len;
     const iq_decode_rules *rules;
     imgq_image *image;
-    uint8_t *samples;        /* owned: one row, or all of an interlaced image */
-    uint32_t channels;       /* of samples, 1 byte each */
-    uint8_t palette[256][4]; /* R G B A; empty unless has_palette */
+    uint8_t *interlaced;      /* owned: all rows of an interlaced image as they fill up; NULL of others */
+    size_t channels;          /* of a row that libpng hands out, 1 byte each */
+    size_t rows, rows_wanted; /* that came out of the data so far, counted over all passes */
+    uint8_t palette[256][4];  /* R G B A; empty unless has_palette */
     int has_palette;
+    size_t not_given;   /* bytes that the allocator refused last; 0: none */
     imgq_status status; /* of the jump */
     imgq_error *err;
 } png_reader;
 
+/* From then on errors are no errors: Pillow takes a file that lacks only what follows the pixels. */
+static int has_all_rows(const png_reader *reader)
+{
+    return reader->rows > 0 && reader->rows == reader->rows_wanted;
+}
+
 static _Noreturn void on_error(png_structp png, png_const_charp text)
 {
     png_reader *reader = png_get_error_ptr(png);
-    if (reader->status == IMGQ_OK)
+    if (reader->not_given > 0)
+        reader->status = iq_fail_nomem(reader->err, reader->not_given);
+    else if (reader->status == IMGQ_OK && !has_all_rows(reader))
         reader->status = iq_fail(reader->err, IMGQ_E_CORRUPT, 0, "PNG is damaged: %s", text);
     longjmp(reader->jump, 1);
 }
@@ -54,8 +64,8 @@ static png_voidp on_malloc(png_structp png, png_alloc_size_t size)
 {
     png_reader *reader = png_get_mem_ptr(png);
     void *block = iq_alloc(reader->env, size);
-    if (block == NULL && reader->status == IMGQ_OK)
-        reader->status = iq_fail_nomem(reader->err, size); /* libpng itself says nothing that could be told apart */
+    if (block == NULL)
+        reader->not_given = size; /* libpng's own words for it could not be told from those for damage */
     return block;
 }
 
@@ -68,42 +78,35 @@ static void on_free(png_structp png, png_voidp block)
 static void on_read(png_structp png, png_bytep out, size_t count)
 {
     png_reader *reader = png_get_io_ptr(png);
-    const size_t left = reader->len - reader->at;
-    if (count <= left) {
-        memcpy(out, reader->bytes + reader->at, count);
-        reader->at += count;
-        return;
+    if (count > reader->len - reader->at) {
+        if (!has_all_rows(reader))
+            reader->status =
+                iq_fail(reader->err, IMGQ_E_CORRUPT, 0, "PNG is cut short: it ends after %zu bytes", reader->len);
+        png_error(png, "cut short");
     }
-    /* Pillow takes a file that lacks only what follows the pixels. libpng meets zeros there, which are no chunk. */
-    if (reader->at >= reader->complete_to && reader->complete_to > 0) {
-        memset(out, 0, count);
-        memcpy(out, reader->bytes + reader->at, left);
-        reader->at = reader->len;
-        return;
-    }
-    reader->status = iq_fail(reader->err, IMGQ_E_CORRUPT, 0, "PNG is cut short: it ends after %zu bytes", reader->len);
-    png_error(png, "cut short");
+    memcpy(out, reader->bytes + reader->at, count);
+    /* libpng would ask for all that the head promises at once, and get none of what is there. */
+    if (reader->cut_chunk > 0 && reader->at == reader->cut_chunk && count == CHUNK_HEAD)
+        iq_store_be32(out, (uint32_t)(reader->len - reader->at - CHUNK_HEAD));
+    reader->at += count;
 }
 
 /* Looks at chunk heads only, one jump each. */
 static void find_chunks(png_reader *reader)
 {
     size_t at = SIGNATURE_SIZE;
-    while (reader->len - at >= 8) {
-        const size_t size = iq_load_be32(reader->bytes + at);
+    while (reader->len - at >= CHUNK_HEAD) {
+        const size_t size = iq_load_be32(reader->bytes + at), left = reader->len - at - CHUNK_HEAD;
         const uint8_t *type = reader->bytes + at + 4;
-        if (size > reader->len - at - 8)
+        if (size > left && memcmp(type, "IDAT", 4) == 0)
+            reader->cut_chunk = at;
+        if (size > left || left - size < CHUNK_TAIL || memcmp(type, "IEND", 4) == 0)
             return;
-        if (memcmp(type, "IDAT", 4) == 0)
-            reader->complete_to = at + 8 + size;
-        else if (memcmp(type, "eXIf", 4) == 0 && reader->exif == NULL) {
+        if (reader->exif == NULL && memcmp(type, "eXIf", 4) == 0) {
             reader->exif = type + 4;
             reader->exif_len = size;
-        } else if (memcmp(type, "IEND", 4) == 0)
-            return;
-        if (size + CHUNK_FRAME > reader->len - at)
-            return;
-        at += size + CHUNK_FRAME;
+        }
+        at += CHUNK_HEAD + size + CHUNK_TAIL;
     }
 }
 
@@ -130,7 +133,9 @@ static void open_reader(png_reader *reader)
     if (reader->png != NULL)
         reader->info = png_create_info_struct(reader->png);
     if (reader->info == NULL) {
-        if (reader->status == IMGQ_OK)
+        if (reader->not_given > 0)
+            reader->status = iq_fail_nomem(reader->err, reader->not_given);
+        else
             reader->status = iq_fail(reader->err, IMGQ_E_INTERNAL, 0, "libpng %s does not open", PNG_LIBPNG_VER_STRING);
         longjmp(reader->jump, 1);
     }
@@ -160,29 +165,6 @@ static void load_palette(png_reader *reader)
         entry[3] = alphas != NULL && i < alpha_count ? alphas[i] : 255;
     }
     reader->has_palette = 1;
-}
-
-/* @return passes over the image */
-static int set_transforms(png_reader *reader)
-{
-    png_structp png = reader->png;
-    const int colour = png_get_color_type(png, reader->info), depth = png_get_bit_depth(png, reader->info);
-    if (colour == PNG_COLOR_TYPE_PALETTE) {
-        load_palette(reader);
-        png_set_packing(png);
-    } else if (reader->rules->background != NULL && png_get_valid(png, reader->info, PNG_INFO_tRNS)) {
-        png_set_tRNS_to_alpha(png); /* compares whole samples, before they are cut to 8 bits */
-    } else if (depth < 8) {
-        png_set_expand_gray_1_2_4_to_8(png);
-    }
-    if (depth == 16)
-        png_set_strip_16(png);
-    const int passes = png_set_interlace_handling(png);
-    png_read_update_info(png, reader->info);
-    reader->channels = png_get_channels(png, reader->info);
-    if (png_get_rowbytes(png, reader->info) != (size_t)reader->channels * reader->image->width)
-        png_error(png, "row size");
-    return passes;
 }
 
 /* One sample over an opaque one, rounded as Pillow's alpha_composite(): 7 bits more than a byte, then by 255. */
@@ -217,36 +199,68 @@ static void row_to_rgb(const png_reader *reader, uint8_t *rgb, const uint8_t *sa
     }
 }
 
-static void take_samples(png_reader *reader, size_t rows)
+/* libpng calls this with each row it has decoded, transforms and all, before it looks at what follows the row. */
+static void on_row(png_structp png, png_row_infop info, png_bytep samples)
 {
-    const size_t size = rows * reader->image->width * reader->channels;
-    reader->samples = iq_alloc(reader->env, size);
-    if (reader->samples == NULL) {
-        reader->status = iq_fail_nomem(reader->err, size);
-        longjmp(reader->jump, 1);
-    }
+    png_reader *reader = png_get_error_ptr(png);
+    (void)info;
+    if (reader->interlaced == NULL)
+        row_to_rgb(reader, reader->image->pixels + (size_t)png_get_current_row_number(png) * reader->image->width * 3,
+                   samples);
+    reader->rows++;
 }
 
-static void read_pixels(png_reader *reader, int passes)
+/* @return passes over the image */
+static int set_transforms(png_reader *reader)
 {
-    const size_t height = reader->image->height, stride = (size_t)reader->image->width * 3;
-    uint8_t *rgb = reader->image->pixels;
-    if (passes == 1) {
-        take_samples(reader, 1);
-        for (size_t y = 0; y < height; y++) {
-            png_read_row(reader->png, reader->samples, NULL);
-            row_to_rgb(reader, rgb + y * stride, reader->samples);
-        }
-        return;
+    png_structp png = reader->png;
+    const int colour = png_get_color_type(png, reader->info), depth = png_get_bit_depth(png, reader->info);
+    if (colour == PNG_COLOR_TYPE_PALETTE) {
+        load_palette(reader);
+        png_set_packing(png);
+    } else if (reader->rules->background != NULL && png_get_valid(png, reader->info, PNG_INFO_tRNS)) {
+        png_set_tRNS_to_alpha(png); /* compares whole samples, before they are cut to 8 bits */
+    } else if (depth < 8) {
+        png_set_expand_gray_1_2_4_to_8(png);
     }
-    /* Each pass fills in some pixels of a row, so all rows stay until the last one. */
-    const size_t row = (size_t)reader->image->width * reader->channels;
-    take_samples(reader, height);
+    if (depth == 16)
+        png_set_strip_16(png);
+    png_set_read_user_transform_fn(png, on_row);
+    const int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, reader->info);
+    reader->channels = png_get_channels(png, reader->info);
+    if (png_get_rowbytes(png, reader->info) != reader->channels * reader->image->width)
+        png_error(png, "row size");
+    return passes;
+}
+
+/* Rows that libpng decodes; a pass without a column, or without a row, has none. */
+static size_t count_rows(int width, int height, int passes)
+{
+    int rows = 0;
+    for (int pass = 0; passes > 1 && pass < passes; pass++)
+        if (PNG_PASS_COLS(width, pass) > 0)
+            rows += PNG_PASS_ROWS(height, pass);
+    return (size_t)(passes > 1 ? rows : height);
+}
+
+static void read_rows(png_reader *reader)
+{
+    const size_t height = reader->image->height;
+    const int passes = set_transforms(reader);
+    const size_t row_size = reader->image->width * reader->channels;
+    reader->rows_wanted = count_rows((int)reader->image->width, (int)height, passes);
+    if (passes > 1) {
+        /* Each pass fills in some pixels of a row, so all rows stay until the last one. */
+        reader->interlaced = iq_alloc_array(reader->env, height, row_size);
+        if (reader->interlaced == NULL) {
+            reader->status = iq_fail_nomem(reader->err, height * row_size);
+            longjmp(reader->jump, 1);
+        }
+    }
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < height; y++)
-            png_read_row(reader->png, reader->samples + y * row, NULL);
-    for (size_t y = 0; y < height; y++)
-        row_to_rgb(reader, rgb + y * stride, reader->samples + y * row);
+            png_read_row(reader->png, reader->interlaced != NULL ? reader->interlaced + y * row_size : NULL, NULL);
 }
 
 static imgq_status read_guarded(png_reader *reader)
@@ -258,10 +272,9 @@ static imgq_status read_guarded(png_reader *reader)
     png_set_crc_action(reader->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     imgq_status status = iq_image_new(reader->env, png_get_image_width(reader->png, reader->info),
                                       png_get_image_height(reader->png, reader->info), &reader->image, reader->err);
-    if (status != IMGQ_OK)
-        return status;
-    read_pixels(reader, set_transforms(reader));
-    return IMGQ_OK;
+    if (status == IMGQ_OK)
+        read_rows(reader);
+    return status;
 }
 
 imgq_status iq_png_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules,
@@ -275,7 +288,10 @@ imgq_status iq_png_decode(imgq_env *env, const uint8_t *bytes, size_t len, const
     find_chunks(&reader);
     status = read_guarded(&reader);
     png_destroy_read_struct(&reader.png, &reader.info, NULL);
-    iq_free(env, reader.samples);
+    if (status == IMGQ_OK && reader.interlaced != NULL)
+        for (size_t y = 0, width = reader.image->width; y < reader.image->height; y++)
+            row_to_rgb(&reader, reader.image->pixels + y * width * 3, reader.interlaced + y * width * reader.channels);
+    iq_free(env, reader.interlaced);
     if (status != IMGQ_OK) {
         imgq_image_destroy(reader.image);
         return status;

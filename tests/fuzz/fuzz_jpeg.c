@@ -1,0 +1,9 @@
+/* Any bytes into the JPEG reader; those that it takes are turned, resized and normalised as well. */
+#include "fuzz_image.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    if (len < 3 || bytes[0] != 0xff || bytes[1] != 0xd8 || bytes[2] != 0xff)
+        return -1;
+    return fuzz_image(bytes, len);
+}
