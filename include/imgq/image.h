@@ -49,7 +49,9 @@ typedef struct imgq_recipe {
 #endif
 
 /**
- * Decode a JPEG or PNG, told by its first bytes. Limits hold before memory is taken.
+ * Decode a JPEG or PNG, told by its first bytes (docs/images.md: what is accepted, which bytes come out, limits).
+ * Limits hold before memory is taken. All memory, libpng's and libjpeg's too, comes from the env, but for the few KiB
+ * that libjpeg takes to begin with.
  * @param bytes, len  borrowed
  * @param options     NULL: defaults
  * @param out         owned, imgq_image_destroy(); NULL unless IMGQ_OK
@@ -80,7 +82,9 @@ IMGQ_API const char *imgq_recipe_profile(size_t index);
 IMGQ_API IMGQ_CHECKED imgq_status imgq_image_resize(const imgq_image *image, uint32_t width,
                                                     uint32_t height, uint32_t filter, uint8_t *rgb,
                                                     size_t rgb_size, imgq_error *err);
-/** Resize and crop by the recipe. @param rgb out, crop_height * crop_width * 3 bytes, R G B */
+/** Resize and crop by the recipe. @param rgb out, crop_height * crop_width * 3 bytes, R G B
+ *  @return IMGQ_OK; IMGQ_E_INVALID (the recipe, or rgb_size); IMGQ_E_LIMIT (the long side would be over 2^24);
+ *  IMGQ_E_NOMEM */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_image_resample(const imgq_image *image,
                                                       const imgq_recipe *recipe, uint8_t *rgb,
                                                       size_t rgb_size, imgq_error *err);

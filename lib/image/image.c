@@ -140,8 +140,8 @@ imgq_status imgq_image_decode(imgq_env *env, const void *bytes, size_t len, cons
     case IQ_KIND_REFUSED:
         return iq_fail(err, IMGQ_E_FORMAT, 0, "%s is not read here; convert it to JPEG or PNG", name);
     case IQ_KIND_UNKNOWN:
-        return iq_fail(err, IMGQ_E_FORMAT, 0, "neither JPEG nor PNG: %zu byte%s that begin%s as no picture known here", len,
-                       len == 1 ? "" : "s", len == 1 ? "s" : "");
+        return iq_fail(err, IMGQ_E_FORMAT, 0, "neither JPEG nor PNG: %zu byte%s that begin%s as no picture known here",
+                       len, len == 1 ? "" : "s", len == 1 ? "s" : "");
     }
     if (status == IMGQ_OK && wishes.apply_orientation)
         status = iq_orient_apply(image, err);

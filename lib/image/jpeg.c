@@ -67,7 +67,8 @@ static void on_error(j_common_ptr cinfo)
     else if (reader->status == IMGQ_E_CORRUPT)
         (void)iq_fail(reader->err, IMGQ_E_CORRUPT, 0, "JPEG is damaged: %s", text);
     else
-        (void)iq_fail(reader->err, reader->status, 0, "JPEG is not of a kind that is read here: %s", text);
+        (void)iq_fail(reader->err, reader->status, 0, "JPEG is %s: %s",
+                      reader->status == IMGQ_E_LIMIT ? "over a limit" : "not of a kind that is read here", text);
     longjmp(reader->jump, 1);
 }
 
@@ -170,12 +171,11 @@ static imgq_status check_limits(jpeg_reader *reader)
     return IMGQ_OK;
 }
 
-/* What libjpeg can need at most: all coefficients of an image padded to whole units (at most 32 pixels a side), and
+/* What libjpeg can need at most: all coefficients of an image padded to whole units (of up to four blocks a side), and
  * some hundred rows. */
 static size_t work_space(const struct jpeg_decompress_struct *cinfo)
 {
-    const size_t width = ((size_t)cinfo->image_width + 31) / 32 * 32;
-    const size_t height = ((size_t)cinfo->image_height + 31) / 32 * 32;
+    const size_t width = (size_t)cinfo->image_width + 32, height = (size_t)cinfo->image_height + 32;
     const size_t components = (size_t)cinfo->num_components;
     const size_t coefficients = width * height * components * sizeof(JCOEF);
     return ((size_t)2 << 20) + coefficients + width * components * 256;

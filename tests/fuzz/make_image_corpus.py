@@ -85,6 +85,7 @@ def jpegs():
     sof = base.find(b"\xff\xc0")
     yield "empty-side", base[:sof + 5] + struct.pack(">HH", 0, 53) + base[sof + 9:]
     yield "huge", base[:sof + 5] + struct.pack(">HH", 65500, 65500) + base[sof + 9:]
+    yield "too-long", base[:sof + 5] + struct.pack(">HH", 65501, 3) + base[sof + 9:]
     yield "lossless", base[:sof + 1] + b"\xc3" + base[sof + 2:]
     yield "12-bit", base[:sof + 4] + b"\x0c" + base[sof + 5:]
     start, end = segment(base, 0xDA)

@@ -80,6 +80,8 @@ static void damage_is_named(void)
         {"fuzz_jpeg/cut-in-header.jpg", IMGQ_E_CORRUPT, "JPEG is cut short: it ends after 150 bytes"},
         {"fuzz_jpeg/empty-side.jpg", IMGQ_E_CORRUPT, "JPEG is damaged: Empty JPEG image (DNL not supported)"},
         {"fuzz_jpeg/huge.jpg", IMGQ_E_LIMIT, "JPEG of 65500 x 65500 pixels, the limit is 100000000 pixels"},
+        {"fuzz_jpeg/too-long.jpg", IMGQ_E_LIMIT,
+         "JPEG is over a limit: Maximum supported image dimension is 65500 pixels"},
         {"fuzz_jpeg/lossless.jpg", IMGQ_E_FORMAT,
          "JPEG is not of a kind that is read here: Unsupported JPEG process: SOF type 0xc3"},
         {"fuzz_jpeg/12-bit.jpg", IMGQ_E_FORMAT,
