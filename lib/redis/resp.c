@@ -211,7 +211,8 @@ static imgq_status over_limit(const iq_resp_reader *reader, unsigned long long b
 
 imgq_status iq_resp_reader_feed(iq_resp_reader *reader, const void *bytes, size_t len, imgq_error *err)
 {
-    if (len > FEED_SLACK || reader->pending > reader->max_bytes)
+    /* The frame round a text of the greatest size counts as slack too. */
+    if (len > FEED_SLACK || (reader->pending > FEED_SLACK && reader->pending - FEED_SLACK > reader->max_bytes))
         return over_limit(reader, (unsigned long long)reader->pending + len, err);
     if (len > 0 && redisReaderFeed(reader->hi, bytes, len) != REDIS_OK)
         return iq_fail_nomem(err, reader->hi->len + len);
