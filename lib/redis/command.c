@@ -58,8 +58,10 @@ void iq_commands_bytes(iq_commands *commands, const void *bytes, size_t len)
 static void begin(iq_commands *commands, const char *name, const iq_script *script)
 {
     void *items = commands->items;
-    if (commands->failed || !grow(commands, &items, commands->count, &commands->cap, sizeof *commands->items))
+    if (commands->failed || !grow(commands, &items, commands->count, &commands->cap, sizeof *commands->items)) {
+        commands->count++; /* as many replies are expected, if only to be set to NULL */
         return;
+    }
     commands->items = items;
     commands->items[commands->count++] = (iq_command){.first = commands->arg_count, .script = script};
     iq_commands_text(commands, name);

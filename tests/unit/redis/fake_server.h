@@ -12,7 +12,8 @@ enum fake_ending {
     FAKE_AGAIN   /* the same answer to each further request */
 };
 
-/** What every connection gets, until the next fake_server_says(): an answer to the greeting, and one to what follows it. */
+/** What every connection gets, until the next fake_server_says(): an answer to the greeting, and one to what follows
+ * it. */
 typedef struct fake_answer {
     const char *greeting; /* NULL: "+OK\r\n+PONG\r\n" */
     const char *bytes;    /* borrowed until the next fake_server_says() */

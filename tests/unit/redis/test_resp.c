@@ -11,8 +11,8 @@
 
 static imgq_env *env;
 
-static imgq_status read_one(imgq_env *some, const char *bytes, size_t len, size_t max_bytes, size_t step, iq_reply **out,
-                            imgq_error *err)
+static imgq_status read_one(imgq_env *some, const char *bytes, size_t len, size_t max_bytes, size_t step,
+                            iq_reply **out, imgq_error *err)
 {
     iq_resp_reader *reader;
     *out = NULL;
@@ -26,7 +26,8 @@ static imgq_status read_one(imgq_env *some, const char *bytes, size_t len, size_
     return status;
 }
 
-static const char every_type[] = "*7\r\n:-9223372036854775808\r\n$3\r\na\0b\r\n+fine\r\n-ERR no\r\n$-1\r\n*-1\r\n*2\r\n*0\r\n$0\r\n\r\n";
+static const char every_type[] =
+    "*7\r\n:-9223372036854775808\r\n$3\r\na\0b\r\n+fine\r\n-ERR no\r\n$-1\r\n*-1\r\n*2\r\n*0\r\n$0\r\n\r\n";
 
 static void check_every_type(const iq_reply *reply)
 {
@@ -62,7 +63,8 @@ static void every_type_is_read_however_it_is_cut(void)
     for (size_t step = 1; step <= sizeof every_type - 1; step++) {
         iq_reply *reply;
         imgq_error err;
-        if (!CHECK_OK(read_one(env, every_type, sizeof every_type - 1, 1000, step, &reply, &err)) || !CHECK(reply != NULL))
+        if (!CHECK_OK(read_one(env, every_type, sizeof every_type - 1, 1000, step, &reply, &err)) ||
+            !CHECK(reply != NULL))
             return;
         check_every_type(reply);
         iq_reply_free(reply);
@@ -173,8 +175,8 @@ static void other_protocols_are_refused(void)
     check_refused(IMGQ_E_PROTOCOL, "not the Redis protocol: ", "%1\r\n+a\r\n:1\r\n", 12, 1000);
     check_refused(IMGQ_E_PROTOCOL, "not the Redis protocol: ", "#t\r\n", 4, 1000);
     check_refused(IMGQ_E_PROTOCOL, "not the Redis protocol: ", ",1.5\r\n", 6, 1000);
-    check_refused(IMGQ_E_PROTOCOL, "not the Redis protocol: ", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", 40,
-                  1000);
+    check_refused(IMGQ_E_PROTOCOL,
+                  "not the Redis protocol: ", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", 40, 1000);
     iq_reply *reply;
     imgq_error err;
     CHECK_STATUS(IMGQ_E_PROTOCOL, read_one(env, line, sizeof line, 1 << 20, 4096, &reply, &err));
@@ -297,9 +299,10 @@ static void commands_become_the_bytes_that_redis_reads(void)
     iq_commands_text(&commands, "k2");
     iq_commands_uint(&commands, UINT64_MAX);
     iq_commands_int(&commands, INT64_MIN);
-    static const char want[] = "*3\r\n$3\r\nSET\r\n$5\r\na\0\r\nb\r\n$0\r\n\r\n"
-                               "*7\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n2\r\n$2\r\nk1\r\n"
-                               "$2\r\nk2\r\n$20\r\n18446744073709551615\r\n$20\r\n-9223372036854775808\r\n";
+    static const char want[] =
+        "*3\r\n$3\r\nSET\r\n$5\r\na\0\r\nb\r\n$0\r\n\r\n"
+        "*7\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n2\r\n$2\r\nk1\r\n"
+        "$2\r\nk2\r\n$20\r\n18446744073709551615\r\n$20\r\n-9223372036854775808\r\n";
     CHECK_EQ_INT(IMGQ_OK, flatten(env, &commands, false, &bytes, &parts));
     CHECK_EQ_SIZE(sizeof want - 1, bytes.len);
     CHECK_EQ_MEM(want, bytes.data, sizeof want - 1);
