@@ -14,6 +14,7 @@ if(IMGQ_IMPORT)
 endif()
 if(IMGQ_PROGRAMS)
   pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
+  pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib) # beneath libpng, so it is there
 endif()
 if(IMGQ_TESTS)
   pkg_check_modules(CUNIT REQUIRED IMPORTED_TARGET cunit)

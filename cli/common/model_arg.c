@@ -68,8 +68,11 @@ void cli_model_file_tensor(const cli_model_file *file, size_t index, cli_model_t
 {
     static const char *const dtypes[] = {"?", "F32", "F16", "BF16", "other"};
     const iq_tensor_view *tensor = &set_of(file)->tensors[index];
-    *out = (cli_model_tensor){
-        .name = tensor->name, .dtype = dtypes[tensor->dtype], .rank = tensor->rank, .bytes = tensor->bytes};
+    *out = (cli_model_tensor){.name = tensor->name,
+                              .dtype = dtypes[tensor->dtype],
+                              .rank = tensor->rank,
+                              .bytes = tensor->bytes,
+                              .data = tensor->data};
     memcpy(out->shape, tensor->shape, tensor->rank * sizeof *out->shape);
 }
 

@@ -60,6 +60,7 @@ typedef struct cli_model_file cli_model_file;
 typedef struct cli_model_tensor {
     const char *name, *dtype; /* borrowed from the file */
     size_t shape[8], rank, bytes;
+    const void *data; /* borrowed, little-endian, at any alignment */
 } cli_model_tensor;
 
 /** @param out owned, cli_model_file_close() */

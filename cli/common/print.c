@@ -5,10 +5,15 @@
 
 #include <string.h>
 
+static bool has_answer(const cli_answer *answer)
+{
+    return answer->status == IMGQ_OK && (answer->result != NULL || answer->local != NULL);
+}
+
 const char *cli_answer_state(const cli_answer *answer)
 {
     if (answer->status == IMGQ_OK)
-        return answer->result != NULL ? "ok" : "submitted";
+        return has_answer(answer) ? "ok" : "submitted";
     if (answer->status == IMGQ_E_CANCELLED)
         return "cancelled";
     return answer->status == IMGQ_E_TIMEOUT ? "timeout" : "failed";
@@ -30,9 +35,15 @@ void cli_write_escaped(FILE *out, const char *text)
     }
 }
 
-static void write_label(FILE *out, const imgq_result *result, const imgq_prediction *top, size_t index)
+/* Borrowed; NULL: the class has none. */
+static const char *label_of(const cli_answer *answer, size_t index)
 {
-    const char *label = imgq_result_label(result, index);
+    return answer->local != NULL ? answer->local->labels[index] : imgq_result_label(answer->result, index);
+}
+
+static void write_label(FILE *out, const cli_answer *answer, const imgq_prediction *top, size_t index)
+{
+    const char *label = label_of(answer, index);
     if (label != NULL)
         cli_write_escaped(out, label);
     else
@@ -43,12 +54,23 @@ static void write_label(FILE *out, const imgq_result *result, const imgq_predict
 static const imgq_prediction *top_of(const cli_printer *printer, const cli_answer *answer, size_t *count)
 {
     *count = 0;
-    if (answer->status != IMGQ_OK || answer->result == NULL)
+    if (!has_answer(answer))
         return NULL;
-    const imgq_prediction *top = imgq_result_top(answer->result, count);
+    const imgq_prediction *top = answer->local != NULL ? answer->local->top : imgq_result_top(answer->result, count);
+    if (answer->local != NULL)
+        *count = answer->local->count;
     if (printer->top > 0 && *count > printer->top)
         *count = printer->top;
     return top;
+}
+
+static bool info_of(const cli_answer *answer, imgq_result_info *info)
+{
+    *info = IMGQ_RESULT_INFO_INIT;
+    if (answer->local != NULL)
+        *info = answer->local->info;
+    return answer->local != NULL ||
+           (answer->result != NULL && imgq_result_get_info(answer->result, info, NULL) == IMGQ_OK);
 }
 
 static void print_text(const cli_printer *printer, const cli_answer *answer)
@@ -57,7 +79,7 @@ static void print_text(const cli_printer *printer, const cli_answer *answer)
     size_t count;
     if (answer->status != IMGQ_OK)
         return;
-    if (answer->result == NULL) {
+    if (!has_answer(answer)) {
         fprintf(out, "%s\n", answer->id);
         return;
     }
@@ -68,7 +90,7 @@ static void print_text(const cli_printer *printer, const cli_answer *answer)
     const imgq_prediction *top = top_of(printer, answer, &count);
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "%zu. ", i + 1);
-        write_label(out, answer->result, top, i);
+        write_label(out, answer, top, i);
         fprintf(out, ": %.4f\n", (double)top[i].probability);
     }
 }
@@ -83,7 +105,7 @@ static void print_tsv(const cli_printer *printer, const cli_answer *answer)
 {
     FILE *out = printer->out;
     size_t count = 0;
-    if (answer->status != IMGQ_OK || answer->result == NULL) {
+    if (!has_answer(answer)) {
         print_tsv_row(out, answer, 0);
         fputc('\t', out);
         cli_write_escaped(out, answer->status != IMGQ_OK && answer->message != NULL ? answer->message : "");
@@ -96,7 +118,7 @@ static void print_tsv(const cli_printer *printer, const cli_answer *answer)
         if (answer->has_classes)
             fprintf(out, "%u", (unsigned)top[i].class_id);
         fputc('\t', out);
-        write_label(out, answer->result, top, i);
+        write_label(out, answer, top, i);
         fprintf(out, "\t%.6f\n", (double)top[i].probability);
     }
 }
@@ -127,7 +149,7 @@ static void write_predictions(const cli_printer *printer, iq_buf *line, const cl
             iq_buf_append_format(env, line, "%u", (unsigned)top[i].class_id);
         else
             iq_buf_append_text(env, line, "null");
-        member_text(env, line, "label", imgq_result_label(answer->result, i));
+        member_text(env, line, "label", label_of(answer, i));
         iq_buf_append_text(env, line, ",\"probability\":");
         iq_json_write_float(env, line, top[i].probability);
         iq_buf_append_text(env, line, "}");
@@ -148,10 +170,10 @@ static void write_error(imgq_env *env, iq_buf *line, imgq_status status, const c
     iq_buf_append_text(env, line, "}");
 }
 
-static void write_provenance(imgq_env *env, iq_buf *line, const imgq_result *result)
+static void write_provenance(imgq_env *env, iq_buf *line, const cli_answer *answer)
 {
-    imgq_result_info info = IMGQ_RESULT_INFO_INIT;
-    if (imgq_result_get_info(result, &info, NULL) != IMGQ_OK)
+    imgq_result_info info;
+    if (!info_of(answer, &info))
         return;
     const struct {
         const char *key, *text;
@@ -166,10 +188,10 @@ static void write_provenance(imgq_env *env, iq_buf *line, const imgq_result *res
 
 static void write_times(imgq_env *env, iq_buf *line, const cli_answer *answer)
 {
-    imgq_result_info info = IMGQ_RESULT_INFO_INIT;
+    imgq_result_info info;
     const char *comma = "";
     iq_buf_append_text(env, line, ",\"times_ms\":{");
-    if (answer->result != NULL && imgq_result_get_info(answer->result, &info, NULL) == IMGQ_OK) {
+    if (info_of(answer, &info)) {
         member_double(env, line, "", "queue", info.queue_ms);
         member_double(env, line, ",", "decode", info.decode_ms);
         member_double(env, line, ",", "compute", info.compute_ms);
@@ -199,8 +221,7 @@ static bool print_json(const cli_printer *printer, const cli_answer *answer)
     write_predictions(printer, &line, answer);
     write_error(env, &line, answer->status, answer->message);
     member_text(env, &line, "queue", answer->queue);
-    if (answer->result != NULL)
-        write_provenance(env, &line, answer->result);
+    write_provenance(env, &line, answer);
     write_times(env, &line, answer);
     iq_buf_append_text(env, &line, "}\n");
     return write_out(printer, &line);

@@ -10,6 +10,14 @@
 enum { CLI_TEXT_FORMAT, CLI_JSON_FORMAT, CLI_TSV_FORMAT }; /* "text|json|tsv" */
 #define CLI_FORMAT_CHOICES "text|json|tsv"
 
+/** An answer that this process found itself, without a queue. */
+typedef struct cli_local {
+    const imgq_prediction *top;
+    const char *const *labels; /* of top */
+    size_t count;
+    imgq_result_info info;
+} cli_local;
+
 /** What became of one file. */
 typedef struct cli_answer {
     const char *file;          /* as the user named it; NULL: not known (an id was awaited) */
@@ -17,6 +25,7 @@ typedef struct cli_answer {
     imgq_status status;        /* IMGQ_OK: answered (with result), or accepted (without) */
     const char *message;       /* why not */
     const imgq_result *result; /* NULL: none */
+    const cli_local *local;    /* NULL: the answer, if any, is in result */
     const char *queue;         /* NULL: none */
     bool has_classes;          /* false: the wire told labels only */
     double total_ms;           /* from submit to answer as the caller saw it; < 0: not known */

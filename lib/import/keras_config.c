@@ -2,6 +2,7 @@
  * between its versions (epsilon, strides), and whatever would make it another network is refused by name. */
 #include "import/keras_config.h"
 
+#include "base/alloc.h"
 #include "base/fail.h"
 
 #include <string.h>
@@ -132,11 +133,25 @@ static imgq_status read_layers(reading *r, const iq_json *model, int depth, imgq
     return IMGQ_OK;
 }
 
+/* The name that somebody gave the model, not the one that Keras makes up. */
+static imgq_status read_name(iq_weights *set, const iq_json *config, imgq_error *err)
+{
+    static const char *const made_up[] = {"model", "functional", "sequential"};
+    const char *name = iq_json_text(iq_json_get(iq_json_get(config, "config"), "name"));
+    if (name == NULL || *name == '\0' || strlen(name) > IQ_TENSOR_NAME_MAX)
+        return IMGQ_OK;
+    for (size_t i = 0; i < sizeof made_up / sizeof *made_up; i++)
+        if (strncmp(name, made_up[i], strlen(made_up[i])) == 0)
+            return IMGQ_OK;
+    set->name = iq_weights_text(set, name, strlen(name));
+    return set->name != NULL ? IMGQ_OK : iq_fail_nomem(err, strlen(name) + 1);
+}
+
 imgq_status iq_keras_config_read(iq_weights *set, const iq_json *config, imgq_error *err)
 {
     reading r = {.set = set};
     imgq_status status = read_layers(&r, config, 0, err);
     if (status == IMGQ_OK && r.layers == 0)
         status = iq_fail(err, IMGQ_E_CORRUPT, 0, "the model's configuration has no layers");
-    return status;
+    return status == IMGQ_OK ? read_name(set, config, err) : status;
 }

@@ -8,7 +8,7 @@
 #include "model/weights.h"
 
 /**
- * Reads the layers, nested models too, and fills the set's bn_eps and layout.
+ * Reads the layers, nested models too, and fills the set's bn_eps, layout and name.
  * @param config  {"class_name": "Model", "config": {"layers": [...]}}; borrowed
  * @return IMGQ_OK; IMGQ_E_UNSUPPORTED (a layer that ResNet-50 has not, another input size, a head that is not softmax,
  *         several epsilons: names the layer); IMGQ_E_CORRUPT (no layers)

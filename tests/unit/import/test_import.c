@@ -101,6 +101,7 @@ static void a_whole_model_is_read_with_its_epsilon_and_strides(void)
     check_small(set, "conv1", "bn_conv1", "fc1000");
     CHECK_EQ_INT(IMGQ_LAYOUT_V1, set->layout);
     CHECK_NEAR(1e-3, set->bn_eps, 1e-10);
+    CHECK_EQ_STR("m", set->name);
 }
 
 static void other_spellings_of_keras_are_read(void)
