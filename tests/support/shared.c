@@ -37,6 +37,11 @@ const char *bin_path(const char *relative)
     return join(environment("IMGQ_BIN", "build/bin"), relative);
 }
 
+const char *weights_path(const char *relative)
+{
+    return join(environment("IMGQ_WEIGHTS", "build/tests/weights"), relative);
+}
+
 const char *shared_path(const char *relative)
 {
     const char *shared = getenv("IMGQ_SHARED");

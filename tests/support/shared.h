@@ -11,5 +11,8 @@ bool shared_is_there(void);
 /** "<source>/relative" and "<build>/bin/relative": environment IMGQ_SOURCE and IMGQ_BIN, set by ctest. */
 const char *source_path(const char *relative);
 const char *bin_path(const char *relative);
+/** "<build>/tests/weights/relative": what models/convert.py wrote there (ctest fixture model_weights; environment
+ *  IMGQ_WEIGHTS). */
+const char *weights_path(const char *relative);
 
 #endif
