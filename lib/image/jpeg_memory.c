@@ -14,6 +14,7 @@ enum { ALIGNMENT = 32, ROW_PADDING = 2 * ALIGNMENT };
 
 struct iq_jpeg_block {
     iq_jpeg_block *next;
+    size_t size; /* with this head */
     _Alignas(ALIGNMENT) uint8_t payload[];
 };
 
@@ -52,6 +53,7 @@ static void *take(j_common_ptr cinfo, int pool, size_t size)
     if (block == NULL)
         ERREXIT1(cinfo, JERR_OUT_OF_MEMORY, 0);
     memory->used = used;
+    block->size = whole;
     block->next = memory->blocks[pool];
     memory->blocks[pool] = block;
     return block->payload;
@@ -186,6 +188,7 @@ static void free_pool(j_common_ptr cinfo, int pool)
     while (memory->blocks[pool] != NULL) {
         iq_jpeg_block *block = memory->blocks[pool];
         memory->blocks[pool] = block->next;
+        memory->used -= block->size;
         iq_free(memory->env, block);
     }
 }

@@ -18,7 +18,7 @@ static inline void fuzz_must(int holds)
 static inline int fuzz_image(const uint8_t *bytes, size_t len)
 {
     static imgq_env *env;
-    static float nhwc[224 * 224 * 3];
+    static float nhwc[16 * 16 * 3];
     if (env == NULL) {
         imgq_env_options options = IMGQ_ENV_OPTIONS_INIT;
         options.max_image_pixels = 1 << 16; /* small pictures find the same faults, sooner */
@@ -45,6 +45,11 @@ static inline int fuzz_image(const uint8_t *bytes, size_t len)
     imgq_recipe recipe;
     const char *profile = imgq_recipe_profile((sum + len) % 4);
     fuzz_must(imgq_recipe_find(profile, &recipe, NULL) == IMGQ_OK);
+    if (recipe.resize_short > 0)
+        recipe.resize_short = 20;
+    else
+        recipe.resize_width = recipe.resize_height = 20;
+    recipe.crop_width = recipe.crop_height = 16; /* as much code as 224, in a hundredth of the time */
     fuzz_must(imgq_image_preprocess(image, &recipe, nhwc, sizeof nhwc / sizeof *nhwc, NULL) == IMGQ_OK);
     imgq_image_destroy(image);
     return 0;

@@ -166,6 +166,31 @@ static void scans_times_pixels_are_limited_before_memory_is_taken(void)
     }
 }
 
+/* libjpeg reads on behind a first "file" of tables alone, where the outline has seen the end. */
+static void scans_behind_an_early_end_marker_are_counted_while_decoding(void)
+{
+    for (size_t scans = 20; scans <= 21; scans++) {
+        imgq_env *env = counting_env();
+        file_bytes file = with_scans(scans);
+        imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
+        imgq_image *image = NULL;
+        imgq_error err = {0};
+        file.data = realloc(file.data, file.len + 4);
+        memmove(file.data + 4, file.data, file.len);
+        memcpy(file.data, "\xff\xd8\xff\xd9", 4);
+        file.len += 4;
+        options.max_pixels = 53 * 37;
+        CHECK_EQ_SIZE(0, iq_jpeg_outline_read(file.data, file.len).scans);
+        CHECK_STATUS(scans == 20 ? IMGQ_OK : IMGQ_E_LIMIT,
+                     imgq_image_decode(env, file.data, file.len, &options, &image, &err));
+        CHECK_EQ_STR(scans == 20 ? "" : "JPEG of more than 20 scans", err.message);
+        imgq_image_destroy(image);
+        free(file.data);
+        imgq_env_destroy(env);
+        CHECK_EQ_SIZE(0, counting_live());
+    }
+}
+
 static void limits_of_env_and_options_hold_and_the_smaller_one_counts(void)
 {
     static const struct {
@@ -406,6 +431,7 @@ static const check_test tests[] = {
     CHECK_TEST(pictures_drawn_here_decode_as_pillow_decodes_them),
     CHECK_TEST(damage_is_named),
     CHECK_TEST(scans_times_pixels_are_limited_before_memory_is_taken),
+    CHECK_TEST(scans_behind_an_early_end_marker_are_counted_while_decoding),
     CHECK_TEST(limits_of_env_and_options_hold_and_the_smaller_one_counts),
     CHECK_TEST(memory_follows_from_the_size_in_the_header),
     CHECK_TEST(every_allocation_may_fail),
