@@ -102,7 +102,8 @@ imgq_status iq_server_ask(iq_conn *conn, iq_deadline deadline, iq_server_info *o
         iq_commands_add(&commands, "INFO");
         iq_commands_text(&commands, sections[i]);
     }
-    imgq_status status = iq_conn_call(conn, &commands, &(iq_call){.deadline = deadline, .repeat = true}, replies, err);
+    /* Asked once, when something is opened: whoever waits for a server that is not there yet does so knowingly. */
+    imgq_status status = iq_conn_call(conn, &commands, &(iq_call){.deadline = deadline}, replies, err);
     const bool has_replies = status == IMGQ_OK;
     for (size_t i = 0; has_replies && i < SECTIONS; i++) {
         if (status == IMGQ_OK)
