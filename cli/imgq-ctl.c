@@ -99,7 +99,7 @@ static const cli_command commands[] = {
     [CTL_RESUME] = {"resume", NULL, "go on with both"},
     [CTL_WORKERS] = {"workers", NULL, "who was seen within the hour"},
     [CTL_SET] = {"set", "SETTING VALUE",
-                 "max_jobs, max_bytes, result_ttl_ms, idem_ttl_ms, dead_ttl_ms, dead_cap or weights of the queue"},
+                 "change one of the queue's settings, as max_jobs; a wrong name says the choices"},
 };
 
 static const cli_program program = {
@@ -137,7 +137,7 @@ static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
     queue_options.roles = IMGQ_ROLE_OPERATOR;
     if (imgq_env_create(&env_options, &c->env, &err) != IMGQ_OK ||
         imgq_queue_open(c->env, connect->redis, &queue_options, &queue, &err) != IMGQ_OK)
-        return cli_error_status(c->program, &err);
+        return cli_connect_failed(c->args, &err);
     atomic_store(&c->queue, queue);
     return CLI_EXIT_OK;
 }

@@ -145,7 +145,7 @@ static int open_queue(stress *s, const cli_args *args, stress_settings *set)
         set->concurrency < MAX_CONNECTIONS ? (uint32_t)set->concurrency : (uint32_t)MAX_CONNECTIONS;
     if (imgq_env_create(&env_options, &s->env, &err) != IMGQ_OK ||
         imgq_queue_open(s->env, set->connect.redis, &queue_options, &queue, &err) != IMGQ_OK)
-        return cli_error_status(s->program, &err);
+        return cli_connect_failed(args, &err);
     atomic_store(&s->queue, queue);
     return CLI_EXIT_OK;
 }
@@ -222,6 +222,15 @@ static void close_all(stress *s, stress_settings *set)
     cli_connect_release(&set->connect);
 }
 
+static int check_profile(const stress_settings *set)
+{
+    imgq_recipe recipe = {.size = sizeof recipe};
+    imgq_error err;
+    if (set->profile == NULL || imgq_recipe_find(set->profile, &recipe, &err) == IMGQ_OK)
+        return CLI_EXIT_OK;
+    return cli_args_wrong(&program, "--profile %s: %s", set->profile, err.message);
+}
+
 static int collect_images(const cli_args *args, const stress_settings *set, cli_files *files)
 {
     char **names = calloc(set->images.count + args->rest_count + 1, sizeof *names);
@@ -251,7 +260,9 @@ int main(int argc, char **argv)
     stress s = {.set = &set, .program = program.name};
     cli_payload_how how = {.kind = set.payload};
     cli_signals_install(on_signal, &s);
-    code = collect_images(&args, &set, &files);
+    code = check_profile(&set);
+    if (code == CLI_EXIT_OK)
+        code = collect_images(&args, &set, &files);
     if (code == CLI_EXIT_OK)
         code = open_queue(&s, &args, &set);
     if (code == CLI_EXIT_OK)

@@ -240,6 +240,15 @@ static int check_keras(const submit_run *run)
     return CLI_EXIT_OK;
 }
 
+static int check_profile(const submit_settings *set)
+{
+    imgq_recipe recipe = {.size = sizeof recipe};
+    imgq_error err;
+    if (set->profile == NULL || imgq_recipe_find(set->profile, &recipe, &err) == IMGQ_OK)
+        return CLI_EXIT_OK;
+    return cli_args_wrong(&program, "--profile %s: %s", set->profile, err.message);
+}
+
 static int check_modes(const submit_run *run)
 {
     const submit_settings *set = run->set;
@@ -260,7 +269,8 @@ static int check_modes(const submit_run *run)
         return cli_args_wrong(&program, "no file: name one, or - for standard input");
     if (set->id != NULL && !is_id(set->id))
         return cli_args_wrong(&program, "--id %s: wanted are 1-64 of A-Z a-z 0-9 _ . : - and no _ in front", set->id);
-    return set->wire == WIRE_KERAS ? check_keras(run) : CLI_EXIT_OK;
+    const int code = check_profile(set);
+    return code == CLI_EXIT_OK && set->wire == WIRE_KERAS ? check_keras(run) : code;
 }
 
 /* Standard input can be read once. */
@@ -307,7 +317,7 @@ static int open_queue(submit_run *run, const char *url, const imgq_queue_options
     imgq_queue *queue = NULL;
     imgq_error err;
     if (imgq_queue_open(run->env, url, queue_options, &queue, &err) != IMGQ_OK)
-        return cli_error_status(run->program, &err);
+        return cli_connect_failed(run->args, &err);
     atomic_store(&run->queue, queue);
     return CLI_EXIT_OK;
 }
@@ -317,11 +327,10 @@ static int open_reference(submit_run *run, const imgq_queue_options *queue_optio
     const submit_settings *set = run->set;
     imgq_reference *reference = NULL;
     imgq_error err;
-    if (imgq_reference_open(run->env, set->connect.redis, queue_options, &reference, &err) != IMGQ_OK ||
-        cli_payload_find_recipe(&run->how, set->profile != NULL ? set->profile : "keras", NULL, &err) != IMGQ_OK) {
-        imgq_reference_close(reference);
+    if (cli_payload_find_recipe(&run->how, set->profile != NULL ? set->profile : "keras", NULL, &err) != IMGQ_OK)
         return cli_error_status(run->program, &err);
-    }
+    if (imgq_reference_open(run->env, set->connect.redis, queue_options, &reference, &err) != IMGQ_OK)
+        return cli_connect_failed(run->args, &err);
     atomic_store(&run->reference, reference);
     return CLI_EXIT_OK;
 }

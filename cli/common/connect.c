@@ -106,6 +106,17 @@ int cli_connect_prepare(const cli_args *args, cli_connect *connect, imgq_queue_o
     return code;
 }
 
+int cli_connect_failed(const cli_args *args, const imgq_error *err)
+{
+    const char *advice = "";
+    if (err->status == IMGQ_E_UNAVAILABLE)
+        advice = " (is Redis running there? --redis or IMGQ_REDIS_URL says where it is)";
+    else if (err->status == IMGQ_E_DENIED && (strstr(err->message, "NOAUTH") || strstr(err->message, "WRONGPASS")))
+        advice = " (--password-file or IMGQ_REDIS_PASSWORD gives the password)";
+    cli_error(args->program->name, "%s%s", err->message, advice);
+    return imgq_status_exit_code(err->status);
+}
+
 void cli_connect_release(cli_connect *connect)
 {
     if (connect->password != NULL)

@@ -46,6 +46,8 @@ typedef struct cli_connect {
  * @return CLI_EXIT_OK, else the exit code; what is wrong has been said
  */
 int cli_connect_prepare(const cli_args *args, cli_connect *connect, imgq_queue_options *options);
+/** Says why a queue could not be opened and what to do about it. @return exit code */
+int cli_connect_failed(const cli_args *args, const imgq_error *err);
 void cli_connect_release(cli_connect *connect);
 /** The URL as it may be shown: a password is "***". @return out */
 const char *cli_connect_shown(const char *url, char *out, size_t out_size);

@@ -49,6 +49,14 @@ void cli_note(const char *program, const char *format, ...)
     write_line(program, "\033[33m", text);
 }
 
+void cli_error_about(const char *program, const char *subject, const char *message)
+{
+    if (strstr(message, subject) != NULL)
+        cli_error(program, "%s", message);
+    else
+        cli_error(program, "%s: %s", subject, message);
+}
+
 int cli_error_status(const char *program, const imgq_error *err)
 {
     cli_error(program, "%s", err->message);

@@ -13,6 +13,8 @@
 void cli_error(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** cli_error() with the record's message. @return exit code for it */
 int cli_error_status(const char *program, const imgq_error *err);
+/** "PROGRAM: subject: message", or without the subject where the message names it. */
+void cli_error_about(const char *program, const char *subject, const char *message);
 /** As cli_error(), for what is no failure. */
 void cli_note(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

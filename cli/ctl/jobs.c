@@ -115,7 +115,7 @@ static int with_each(ctl *c, imgq_status (*act)(ctl *, const char *, imgq_error 
         const imgq_status status = act(c, text, &err);
         cli_outcome_add(&outcome, cli_outcome_code_of(status));
         if (status != IMGQ_OK) {
-            cli_error(c->program, "%s: %s", text, err.message);
+            cli_error_about(c->program, text, err.message);
         } else if (done != NULL && c->json) {
             printf("{\"schema\":1");
             cli_json_member(stdout, c->env, "id", text);

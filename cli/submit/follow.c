@@ -141,7 +141,7 @@ int submit_cancel(submit_run *run)
         }
         cli_outcome_add(&run->outcome, cli_outcome_code_of(status));
         if (status != IMGQ_OK)
-            cli_error(run->program, "%s: %s", text, err.message);
+            cli_error_about(run->program, text, err.message);
         if (!cli_print_cancel(&run->printer, text, status, err.message))
             return CLI_EXIT_SOME;
     }

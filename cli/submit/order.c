@@ -123,8 +123,8 @@ static void say_failure(order *o, const slot *s, const cli_answer *answer)
 {
     if (o->silent_failures || s->status == IMGQ_OK)
         return;
-    cli_error(o->run->program, "%s: %s", cli_file_shown(s->name),
-              answer->message[0] != '\0' ? answer->message : imgq_status_name(s->status));
+    cli_error_about(o->run->program, cli_file_shown(s->name),
+                    answer->message[0] != '\0' ? answer->message : imgq_status_name(s->status));
 }
 
 void order_print(order *o)
