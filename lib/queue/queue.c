@@ -14,6 +14,7 @@
 #include "redis/server.h"
 
 enum { CONNECT_MS = 2000, CALL_MS = 5000, MAX_CONNECTIONS = 4, WORKER_NAME_MAX = 127 };
+enum { BLOCKING_CALL_MS = 18000 }; /* the longest wait of a taker, 15 s, and 3 s beyond */
 
 #define IQ_PROTOCOL_VERSION "1"
 
@@ -128,19 +129,25 @@ static imgq_status set_options(imgq_queue *queue, const imgq_queue_options *give
 static imgq_status open_lines(imgq_queue *queue, const char *url_text, const imgq_queue_options *given, imgq_error *err)
 {
     iq_url url = {0};
-    const iq_conn_options options = {.username = given->username,
-                                     .password = given->password,
-                                     .client_name = given->client_name,
-                                     .connect_ms = queue->options.connect_ms,
-                                     .call_ms = queue->options.call_ms,
-                                     .interrupt = &queue->interrupt};
+    iq_conn_options options = {.username = given->username,
+                               .password = given->password,
+                               .client_name = given->client_name,
+                               .connect_ms = queue->options.connect_ms,
+                               .call_ms = queue->options.call_ms,
+                               .interrupt = &queue->interrupt};
     /* Two of the granted connections are the inbox's, or a taker's blocking one and its keeper's. */
     const uint32_t granted = queue->options.max_connections;
-    const size_t max[IQ_LINE_COUNT] = {
-        [IQ_LINE_COMMAND] = granted > 3 ? granted - 2 : 1, [IQ_LINE_BLOCKING] = 1, [IQ_LINE_KEEPER] = 1};
+    const size_t max[IQ_LINE_COUNT] = {[IQ_LINE_COMMAND] = granted > 3 ? granted - 2 : 1,
+                                       [IQ_LINE_BLOCKING] =
+                                           queue->import_list != NULL ? 2 : 1, /* tokens, and the list's next item */
+                                       [IQ_LINE_KEEPER] = 1};
     imgq_status status = iq_url_parse(queue->env, url_text, &url, err);
-    for (size_t i = 0; status == IMGQ_OK && i < IQ_LINE_COUNT; i++)
+    for (size_t i = 0; status == IMGQ_OK && i < IQ_LINE_COUNT; i++) {
+        /* A taker's wait is answered when it ends, and not a byte moves before. */
+        options.call_ms = i == IQ_LINE_BLOCKING ? BLOCKING_CALL_MS : queue->options.call_ms;
         status = iq_conn_pool_open(queue->env, &url, &options, max[i], &queue->lines[i], err);
+    }
+    options.call_ms = queue->options.call_ms;
     if (status == IMGQ_OK)
         status = iq_inbox_open(queue, &url, &options, &queue->inbox, err);
     iq_url_release(queue->env, &url);

@@ -19,7 +19,7 @@ enum { IQ_OWNER_SIZE = 16, IQ_WORKER_ID_SIZE = 8 };
 /** Connections by what they are for, so that none waits behind another's long command. Connected when first used. */
 typedef enum iq_line {
     IQ_LINE_COMMAND,  /* everything that answers at once; several where max_connections grants them */
-    IQ_LINE_BLOCKING, /* one: a taker's BLPOP, and nothing else */
+    IQ_LINE_BLOCKING, /* a taker's waits (wake.c): one, two where it imports a list */
     IQ_LINE_KEEPER,   /* one: TOUCH, because renewing must not queue behind a large payload */
     IQ_LINE_COUNT
 } iq_line;
