@@ -1,0 +1,29 @@
+/* One job's payload to one network input. */
+#ifndef IQ_WORKER_DECODER_H
+#define IQ_WORKER_DECODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <imgq/image.h>
+#include <imgq/queue.h>
+
+#include "worker/batcher.h"
+
+/** What the worker's model wants; immutable, shared by the decoders. */
+typedef struct iq_decoder {
+    imgq_env *env;
+    const imgq_recipe *recipe;           /* borrowed */
+    const char *model_name, *model_hash; /* borrowed; NULL: a job's wish for a model is not checked */
+    uint32_t exif_apply;                 /* for jobs that do not say */
+} iq_decoder;
+
+/** Floats of one input by this recipe. */
+size_t iq_recipe_input_count(const imgq_recipe *recipe);
+/**
+ * @param slot  its job is read; input, profile, exif_... and decode_ms are written
+ * @return IMGQ_OK; IMGQ_E_NOMEM (try again later); anything else: this input is bad, err says why
+ */
+imgq_status iq_decoder_run(const iq_decoder *decoder, iq_slot *slot, imgq_error *err);
+
+#endif

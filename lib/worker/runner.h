@@ -1,0 +1,35 @@
+/* A closed batch to answers: forward pass, top-k, report. */
+#ifndef IQ_WORKER_RUNNER_H
+#define IQ_WORKER_RUNNER_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <imgq/session.h>
+
+#include "worker/batcher.h"
+
+/** One thread: the runner's. */
+typedef struct iq_runner iq_runner;
+
+/** How many jobs have ended here; any thread reads. */
+typedef struct iq_tally {
+    atomic_uint_least64_t done, failed;
+} iq_tally;
+
+/**
+ * @param model     borrowed; NULL: jobs are answered without inference
+ * @param session   borrowed; NULL if model is
+ * @param tally     borrowed
+ * @param out       owned, iq_runner_destroy()
+ */
+imgq_status iq_runner_create(imgq_env *env, iq_batcher *batcher, size_t capacity, size_t input_count,
+                             const imgq_model *model, imgq_session *session, iq_tally *tally, iq_runner **out,
+                             imgq_error *err);
+/** Runs batches until iq_batcher_next() answers NULL. A void * (*)(void *) of an iq_runner. */
+void *iq_runner_main(void *runner);
+/** NULL is a no-op. */
+void iq_runner_destroy(iq_runner *runner);
+
+#endif
