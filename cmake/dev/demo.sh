@@ -11,7 +11,7 @@ demo() {
   say "a private Redis and a worker"
   redis-server --port 0 --unixsocket "$redis" --save "" --appendonly no --daemonize no --dir "$work" >"$work/redis.log" 2>&1 &
   children+=($!)
-  IMGQ_REDIS_URL=unix://$redis build/bin/imgq-worker --wait-redis --model "$model/model.safetensors" --name demo &
+  IMGQ_REDIS_URL=unix://$redis build/bin/imgq-worker --wait-redis --model "$model" --name demo &
   children+=($!)
   export IMGQ_REDIS_URL=unix://$redis
   if [ $# -gt 0 ]; then
