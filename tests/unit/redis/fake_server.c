@@ -63,7 +63,7 @@ static void serve(fake_server *server, int fd)
     fake_answer answer = server->answer;
     pthread_mutex_unlock(&server->lock);
     const char *greeting = answer.greeting != NULL ? answer.greeting : "+OK\r\n+PONG\r\n";
-    if (!hear_greeting(fd) || !say(fd, greeting, strlen(greeting), 0, 0))
+    if (!hear_greeting(fd) || !say(fd, greeting, strlen(greeting), 0, 0) || answer.hang_up)
         return;
     while (read(fd, request, sizeof request) > 0) {
         pthread_mutex_lock(&server->lock);

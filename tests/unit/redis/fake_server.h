@@ -2,6 +2,7 @@
 #ifndef TEST_FAKE_SERVER_H
 #define TEST_FAKE_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct fake_server fake_server;
@@ -15,8 +16,9 @@ enum fake_ending {
 /** What every connection gets, until the next fake_server_says(): an answer to the greeting, and one to what follows
  * it. */
 typedef struct fake_answer {
+    bool hang_up;         /* after the greeting */
     const char *greeting; /* NULL: "+OK\r\n+PONG\r\n" */
-    const char *bytes;    /* borrowed until the next fake_server_says() */
+    const char *bytes;    /* borrowed until the next fake_server_says(), as the greeting */
     size_t len;
     size_t step; /* bytes at a time, 0: all at once */
     int step_ms; /* between them */
