@@ -1,8 +1,5 @@
 #include <imgq/admin.h>
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/options.h"
@@ -10,6 +7,9 @@
 #include "queue/look.h"
 #include "queue/result.h"
 #include "queue/scripts.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum { PURGE_PAGE = 256, LIST_PAGE = 256, WORKERS_MAX = 1000, DEFAULT_MAX_JOBS = 100000 };
 #define DEFAULT_MAX_BYTES (UINT64_C(2) << 30)

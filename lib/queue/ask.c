@@ -1,8 +1,4 @@
 /* The backup of notifications: asking for the state of what is followed, in pages, without blocking. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include <imgq/admin.h>
 
 #include "base/alloc.h"
@@ -11,6 +7,10 @@
 #include "base/log.h"
 #include "queue/inbox.h"
 #include "queue/scripts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { ASK_MAX = IQ_ASK_PAGE * IQ_ASK_PAGES, SESSION_MS = 60000 };
 

@@ -1,10 +1,10 @@
 /* Jobs by their ids: following another's, and cancelling. */
-#include <string.h>
-
 #include "base/fail.h"
 #include "queue/ids.h"
 #include "queue/inbox.h"
 #include "queue/scripts.h"
+
+#include <string.h>
 
 imgq_status iq_queue_call_ids(imgq_queue *queue, const iq_script *script, bool with_rid, const imgq_id *ids,
                               size_t count, iq_deadline deadline, const char *what, iq_reply **reply, imgq_error *err)

@@ -1,11 +1,11 @@
 /* Ends handed out: to threads that wait, and to a host's event loop. */
-#include <poll.h>
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "queue/inbox.h"
+
+#include <poll.h>
+#include <string.h>
 
 static size_t id_len(const imgq_id *id)
 {

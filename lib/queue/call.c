@@ -1,11 +1,11 @@
 /* One pipeline to the server, and again, until it was heard. */
-#include <poll.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fail.h"
 #include "queue/queue.h"
+
+#include <poll.h>
+#include <string.h>
 
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 2000 };
 

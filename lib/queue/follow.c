@@ -1,9 +1,9 @@
 #include "queue/follow.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/id.h"
+
+#include <string.h>
 
 enum { FIRST_BUCKETS = 64 };
 

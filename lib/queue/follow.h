@@ -2,13 +2,13 @@
 #ifndef IQ_QUEUE_FOLLOW_H
 #define IQ_QUEUE_FOLLOW_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <imgq/queue.h>
 
 #include "queue/submission.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 typedef enum iq_follow_list {
     IQ_FOLLOW_NONE,  /* its submission is under way, or its outcome is not known */

@@ -1,11 +1,5 @@
 #include "queue/inbox.h"
 
-#include <inttypes.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include <imgq/admin.h>
 
 #include "base/alloc.h"
@@ -14,6 +8,12 @@
 #include "base/fail.h"
 #include "base/log.h"
 #include "queue/result.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 /* ---- birth and death ---- */
 

@@ -3,14 +3,14 @@
 #ifndef IQ_QUEUE_INBOX_H
 #define IQ_QUEUE_INBOX_H
 
+#include "queue/follow.h"
+#include "queue/look.h"
+#include "queue/queue.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "queue/follow.h"
-#include "queue/look.h"
-#include "queue/queue.h"
 
 enum {
     IQ_ASK_EVERY_MS = 2000,      /* the backup of notifications */

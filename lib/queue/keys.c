@@ -1,9 +1,9 @@
 #include "queue/keys.h"
 
-#include <string.h>
-
 #include "base/fail.h"
 #include "base/id.h"
+
+#include <string.h>
 
 static imgq_status set_prefix(iq_keys *keys, const char *tag, size_t tag_len, const char *partition)
 {

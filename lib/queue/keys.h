@@ -2,10 +2,10 @@
 #ifndef IQ_QUEUE_KEYS_H
 #define IQ_QUEUE_KEYS_H
 
+#include <imgq/status.h>
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include <imgq/status.h>
 
 enum {
     IQ_QUEUE_NAME_MAX = 64,

@@ -1,8 +1,8 @@
 #include "queue/look.h"
 
-#include <string.h>
-
 #include <imgq/admin.h>
+
+#include <string.h>
 
 bool iq_state_is_end(int state)
 {

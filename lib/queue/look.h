@@ -2,13 +2,13 @@
 #ifndef IQ_QUEUE_LOOK_H
 #define IQ_QUEUE_LOOK_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include <imgq/queue.h>
 
 #include "queue/record.h"
 #include "redis/resp.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum { /* iq_look.code */
        IQ_LOOK_UNKNOWN = -1,

@@ -1,10 +1,10 @@
 #include "queue/probe.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/fail.h"
 #include "queue/scripts.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* One role's missing rules, "+zadd ~iq:*", behind what is in text already. Channels are no reason to refuse. */
 static void add_missing(const iq_reply *rules, char *text, size_t size)

@@ -1,9 +1,5 @@
 #include "queue/queue.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "base/crypto.h"
 #include "base/env.h"
@@ -12,6 +8,10 @@
 #include "queue/inbox.h"
 #include "queue/probe.h"
 #include "redis/server.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { CONNECT_MS = 2000, CALL_MS = 5000, MAX_CONNECTIONS = 4, WORKER_NAME_MAX = 127 };
 enum { BLOCKING_CALL_MS = 18000 }; /* the longest wait of a taker, 15 s, and 3 s beyond */

@@ -2,17 +2,17 @@
 #ifndef IQ_QUEUE_QUEUE_H
 #define IQ_QUEUE_QUEUE_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <imgq/queue.h>
 
 #include "base/clock.h"
 #include "queue/keys.h"
 #include "redis/conn.h"
 #include "redis/conn_pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 enum { IQ_OWNER_SIZE = 16, IQ_WORKER_ID_SIZE = 8 };
 

@@ -1,11 +1,11 @@
 #include "queue/record.h"
 
-#include <string.h>
-
 #include <imgq/admin.h>
 
 #include "base/bytes.h"
 #include "base/fail.h"
+
+#include <string.h>
 
 void iq_record_encode(uint8_t out[IQ_HEADER_SIZE], const iq_record *record)
 {

@@ -3,13 +3,13 @@
 #ifndef IQ_QUEUE_RECORD_H
 #define IQ_QUEUE_RECORD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <imgq/queue.h>
 
 #include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { IQ_RECORD_VERSION = 1, IQ_HEADER_SIZE = 80, IQ_TLV_MAX = 4096 };
 

@@ -1,8 +1,5 @@
 #include "queue/result.h"
 
-#include <math.h>
-#include <string.h>
-
 #include <imgq/admin.h>
 
 #include "base/alloc.h"
@@ -12,6 +9,9 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/options.h"
+
+#include <math.h>
+#include <string.h>
 
 enum { RESULT_SCHEMA = 1 };
 

@@ -3,12 +3,12 @@
 #ifndef IQ_QUEUE_RESULT_H
 #define IQ_QUEUE_RESULT_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include <imgq/queue.h>
 
 #include "base/buf.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 enum { IQ_RESULT_MAX = 1 << 20, IQ_RESULT_TOP_MAX = 100, IQ_RESULT_LABEL_MAX = 256 };
 

@@ -1,7 +1,5 @@
 #include "queue/submission.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -10,6 +8,8 @@
 #include "queue/queue.h"
 #include "queue/record.h"
 #include "queue/scripts.h"
+
+#include <string.h>
 
 iq_submission *iq_submission_copy(imgq_env *env, const iq_submission *submission)
 {

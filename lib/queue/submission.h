@@ -2,13 +2,13 @@
 #ifndef IQ_QUEUE_SUBMISSION_H
 #define IQ_QUEUE_SUBMISSION_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <imgq/queue.h>
 
 #include "redis/resp.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     IQ_SUBMIT_MAX_JOBS = 128,        /* of one call */

@@ -1,7 +1,4 @@
 /* Jobs into the queue: checked, packed into round trips, and what the queue says about each. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -14,6 +11,9 @@
 #include "queue/record.h"
 #include "queue/scripts.h"
 #include "queue/submission.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 enum {
     DEFAULT_PRIORITY = 5,

@@ -1,16 +1,16 @@
 #include "integration/queue_peer.h"
 
+#include "base/clock.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+#include "queue/scripts.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include "base/clock.h"
-#include "queue/queue.h"
-#include "queue/record.h"
-#include "queue/scripts.h"
 
 static _Noreturn void die(const char *what, const imgq_error *err)
 {
@@ -179,6 +179,16 @@ void peer_drop(peer_job *job)
 {
     free(job->record);
     job->record = NULL;
+}
+
+void peer_end_session(imgq_queue *peer, const imgq_queue *producer)
+{
+    iq_commands commands;
+    const iq_key key = iq_key_session(&producer->keys, producer->rid);
+    iq_commands_init(&commands, peer->env);
+    iq_commands_add(&commands, "UNLINK");
+    iq_commands_bytes(&commands, key.text, key.len);
+    iq_reply_free(call(peer, &commands, "UNLINK"));
 }
 
 /* ---- a thread that answers ---- */

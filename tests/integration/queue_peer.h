@@ -3,10 +3,10 @@
 #ifndef TEST_QUEUE_PEER_H
 #define TEST_QUEUE_PEER_H
 
+#include <imgq/queue.h>
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include <imgq/queue.h>
 
 typedef struct peer_job {
     imgq_id id;
@@ -31,6 +31,8 @@ int peer_answer(imgq_queue *peer, peer_job *job);
 /** kind 'T', 'P', 'R' or 'B' @return the script's code; job is freed */
 int peer_fail(imgq_queue *peer, peer_job *job, char kind, unsigned code, const char *text);
 void peer_drop(peer_job *job);
+/** Removes the session of that producer's handle. */
+void peer_end_session(imgq_queue *peer, const imgq_queue *producer);
 /** A thread that answers what it takes until peer_stop(). */
 typedef struct peer_worker peer_worker;
 peer_worker *peer_start(const char *url, const char *name);
