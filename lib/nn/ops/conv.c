@@ -33,6 +33,10 @@ iq_conv_part iq_conv_part_at(const iq_conv *conv, const iq_conv_split *split, si
 static void gather_stretch(const iq_conv *conv, const float *line, size_t x, float *out)
 {
     const size_t channels = conv->in_channels;
+    if (x >= conv->pad && x - conv->pad + conv->kernel <= conv->in_width) {
+        memcpy(out, line + (x - conv->pad) * channels, conv->kernel * channels * sizeof *out);
+        return;
+    }
     const size_t before = x < conv->pad ? conv->pad - x : 0;
     const size_t first = x + before - conv->pad;
     size_t count = conv->kernel - before;
