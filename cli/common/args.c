@@ -433,6 +433,8 @@ bool cli_args_parse(const cli_program *program, int argc, char **argv, void *set
         return true;
     }
     cli_args_release(out);
+    if (fflush(stdout) != 0 && *exit_code == CLI_EXIT_OK)
+        *exit_code = CLI_EXIT_SOME; /* --help into a full disk */
     return false;
 }
 
