@@ -16,12 +16,9 @@ enum { CONFIG_MAX = 16 << 20, PATH_MAX_BYTES = 4096 };
 
 static void recipe_defaults(imgq_recipe *recipe)
 {
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
     memset(recipe, 0, sizeof *recipe);
     recipe->size = sizeof *recipe;
     recipe->divisor = 255.0f;
-    memcpy(recipe->mean, mean, sizeof mean);
-    memcpy(recipe->std, std, sizeof std);
 }
 
 static imgq_status refuse(const char *path, const char *what, const char *value, imgq_error *err)
@@ -30,12 +27,10 @@ static imgq_status refuse(const char *path, const char *what, const char *value,
                    iq_shown_path(path), what, iq_is_printable(value) ? value : "?");
 }
 
-/* Three numbers at a key that may be missing. */
+/* Three numbers. Where they are missing each publisher's code has defaults of its own: not told is not told. */
 static imgq_status read_three(const iq_json *object, const char *key, const char *path, float *values, imgq_error *err)
 {
     const iq_json *list = iq_json_get(object, key);
-    if (list == NULL)
-        return IMGQ_OK;
     bool ok = iq_json_is_array(list) && iq_json_count(list) == 3;
     for (size_t c = 0; ok && c < 3; c++) {
         ok = iq_json_is_number(iq_json_at(list, c));

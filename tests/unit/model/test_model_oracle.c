@@ -312,6 +312,61 @@ static void half_weights_answer_as_the_same_numbers_widened(void)
     }
 }
 
+/* torchvision's name as Hugging Face spells it. */
+static void as_hugging_face(const char *name, char *out, size_t size)
+{
+    unsigned stage, block, index;
+    char rest[64];
+    if (sscanf(name, "layer%u.%u.conv%u.%63s", &stage, &block, &index, rest) == 4)
+        snprintf(out, size, "resnet.encoder.stages.%u.layers.%u.layer.%u.convolution.%s", stage - 1, block, index - 1,
+                 rest);
+    else if (sscanf(name, "layer%u.%u.bn%u.%63s", &stage, &block, &index, rest) == 4)
+        snprintf(out, size, "resnet.encoder.stages.%u.layers.%u.layer.%u.normalization.%s", stage - 1, block, index - 1,
+                 rest);
+    else if (sscanf(name, "layer%u.%u.downsample.%u.%63s", &stage, &block, &index, rest) == 4)
+        snprintf(out, size, "resnet.encoder.stages.%u.layers.%u.shortcut.%s.%s", stage - 1, block,
+                 index == 0 ? "convolution" : "normalization", rest);
+    else if (sscanf(name, "conv1.%63s", rest) == 1)
+        snprintf(out, size, "resnet.embedder.embedder.convolution.%s", rest);
+    else if (sscanf(name, "bn1.%63s", rest) == 1)
+        snprintf(out, size, "resnet.embedder.embedder.normalization.%s", rest);
+    else if (sscanf(name, "fc.%63s", rest) == 1)
+        snprintf(out, size, "classifier.1.%s", rest);
+}
+
+static void hugging_faces_names_lead_to_the_same_network(void)
+{
+    if (!ready())
+        return;
+    static float torch[CLASSES], hugging_face[CLASSES];
+    imgq_error err = {0};
+    iq_weights *set = NULL, *renamed = NULL;
+    imgq_model *torch_model = NULL, *hf_model = NULL;
+    imgq_model_options options = IMGQ_MODEL_OPTIONS_INIT;
+    options.profile = "torchvision";
+    CHECK_OK(iq_weights_open_safetensors(env, weights_path("resnet50.safetensors"), &set, &err));
+    CHECK_OK(iq_weights_create(env, IQ_SOURCE_SAFETENSORS, "renamed.safetensors", &renamed, &err));
+    for (size_t i = 0; i < set->count; i++) {
+        char name[200] = "";
+        const iq_tensor_view *view = &set->tensors[i];
+        as_hugging_face(view->name, name, sizeof name);
+        CHECK_OK(iq_weights_add(renamed, name, view->dtype, view->shape, view->rank, view->data, view->bytes, &err));
+    }
+    CHECK_OK(iq_model_from_weights(env, set, &options, &torch_model, &err));
+    CHECK_OK(iq_model_from_weights(env, renamed, &options, &hf_model, &err));
+    if (torch_model != NULL && hf_model != NULL) {
+        float *images = few_images(torch_model);
+        answer_few(torch_model, images, 1, 2, NULL, 1, torch);
+        answer_few(hf_model, images, 1, 2, NULL, 1, hugging_face);
+        CHECK_EQ_MEM(torch, hugging_face, sizeof torch);
+        free(images);
+    }
+    imgq_model_close(torch_model);
+    imgq_model_close(hf_model);
+    iq_weights_destroy(renamed);
+    iq_weights_destroy(set);
+}
+
 static void the_castle_is_answered_as_by_the_reference(void)
 {
     if (!ready())
@@ -369,6 +424,7 @@ static const check_test tests[] = {
     CHECK_TEST(batches_threads_and_neighbours_change_nothing),
     CHECK_TEST(plain_loops_and_matrix_products_agree),
     CHECK_TEST(half_weights_answer_as_the_same_numbers_widened),
+    CHECK_TEST(hugging_faces_names_lead_to_the_same_network),
     CHECK_TEST(the_castle_is_answered_as_by_the_reference),
     CHECK_TEST(a_truncated_download_says_so),
 };

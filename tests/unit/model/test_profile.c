@@ -179,16 +179,22 @@ void preprocessing_that_is_not_done_here_is_refused(void)
                           IMGQ_E_UNSUPPORTED, "config.json: interpolation 'lanczos' is not done here");
     expect_refused_config(TIMM("\"input_size\":[3,224,224],\"interpolation\":\"bicubic\""), NULL, IMGQ_E_CORRUPT,
                           "config.json: its input_size, interpolation or crop_pct is missing or wrong");
-    expect_refused_config(TIMM("\"input_size\":[3,9,9],\"interpolation\":\"bicubic\",\"crop_pct\":1"), NULL,
+    expect_refused_config(TIMM("\"input_size\":[3,9,9],\"interpolation\":\"bicubic\",\"crop_pct\":1," IMAGENET), NULL,
                           IMGQ_E_CORRUPT, "config.json: its crop is not of 32 to 1024 pixels");
     expect_refused_config(TIMM("\"input_size\":[3,224,224],\"interpolation\":\"bicubic\",\"crop_pct\":1,"
                                "\"mean\":[1,2]"),
                           NULL, IMGQ_E_CORRUPT, "config.json: its 'mean' is not three numbers");
+    expect_refused_config(TIMM("\"input_size\":[3,224,224],\"interpolation\":\"bicubic\",\"crop_pct\":1"), NULL,
+                          IMGQ_E_CORRUPT, "config.json: its 'mean' is not three numbers");
+    expect_refused_config(HF_CONFIG, "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":224,\"resample\":3}",
+                          IMGQ_E_CORRUPT, "its 'image_mean' is not three numbers");
     expect_refused_config("{\"model_type\":", NULL, IMGQ_E_CORRUPT, "config.json: no JSON at byte 13");
     expect_refused_config("{\"model_type\":\"resnet\",\"id2label\":{\"7\":\"a\"}}", NULL, IMGQ_E_CORRUPT,
                           "config.json: '7' is no class of 0 to 0");
     expect_refused_config(HF_CONFIG, CONVNEXT("\"image_processor_type\":\"FuyuImageProcessor\""), IMGQ_E_UNSUPPORTED,
                           "preprocessor_config.json: processor 'FuyuImageProcessor' is not done here");
-    expect_refused_config(HF_CONFIG, "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":224,\"resample\":1}",
+    expect_refused_config(HF_CONFIG,
+                          "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":224,\"resample\":1,"
+                          "\"do_normalize\":false}",
                           IMGQ_E_CORRUPT, "its filter is none of nearest, bilinear, bicubic");
 }
