@@ -21,7 +21,7 @@ function(imgq_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
   add_library(room_${name} OBJECT ${ROOM_SOURCES})
   set_target_properties(room_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON C_EXTENSIONS ON
-    IMGQ_ROOMS "${ROOM_ROOMS}" IMGQ_LIBRARIES "${ROOM_LIBRARIES}")
+    IMGQ_ROOMS "${ROOM_ROOMS}")
   target_include_directories(room_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/lib)
   target_link_libraries(room_${name} PUBLIC imgq_flags Threads::Threads ${ROOM_LIBRARIES} m)
 endfunction()
