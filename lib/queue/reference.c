@@ -9,8 +9,6 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/options.h"
-#include "net/url.h"
-#include "net/wait.h"
 #include "queue/keys.h"
 #include "queue/result.h"
 #include "redis/conn.h"
