@@ -64,9 +64,12 @@ static const imgq_prediction *top_of(const cli_printer *printer, const cli_answe
     return top;
 }
 
+/* @return false where nobody told where the answer comes from */
 static bool info_of(const cli_answer *answer, imgq_result_info *info)
 {
     *info = IMGQ_RESULT_INFO_INIT;
+    if (answer->status != IMGQ_OK || !answer->has_classes)
+        return false;
     if (answer->local != NULL)
         *info = answer->local->info;
     return answer->local != NULL ||

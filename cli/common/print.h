@@ -27,7 +27,7 @@ typedef struct cli_answer {
     const imgq_result *result; /* NULL: none */
     const cli_local *local;    /* NULL: the answer, if any, is in result */
     const char *queue;         /* NULL: none */
-    bool has_classes;          /* false: the wire told labels only */
+    bool has_classes;          /* false: the wire told labels only, and nothing of where they come from */
     double total_ms;           /* from submit to answer as the caller saw it; < 0: not known */
 } cli_answer;
 

@@ -46,16 +46,21 @@ static void remove_folder(void)
         fprintf(stderr, "cli test: %s stays\n", folder);
 }
 
+static void make_folder(void)
+{
+    if (folder[0] != '\0')
+        return;
+    snprintf(folder, sizeof folder, "/tmp/imgq-cli-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        die("mkdtemp");
+    atexit(remove_folder);
+}
+
 const char *cli_temporary(const char *name)
 {
     static char paths[16][512];
     static unsigned next;
-    if (folder[0] == '\0') {
-        snprintf(folder, sizeof folder, "/tmp/imgq-cli-XXXXXX");
-        if (mkdtemp(folder) == NULL)
-            die("mkdtemp");
-        atexit(remove_folder);
-    }
+    make_folder();
     char *path = paths[next++ % 16];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
@@ -72,8 +77,9 @@ const char *cli_write_file(const char *name, const void *bytes, size_t len)
 
 static int scratch(void)
 {
-    char path[600];
-    snprintf(path, sizeof path, "%s", cli_temporary("scratch-XXXXXX"));
+    char path[128];
+    make_folder();
+    snprintf(path, sizeof path, "%s/scratch-XXXXXX", folder);
     const int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
         die(path);
