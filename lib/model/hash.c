@@ -49,7 +49,8 @@ imgq_status iq_weights_hash(const iq_weights *set, char hex[65], imgq_error *err
         sorted[i] = &set->tensors[i];
     qsort(sorted, set->count, sizeof *sorted, by_name);
     for (size_t i = 0; i < set->count; i++)
-        add_tensor(hash, sorted[i]);
+        if (sorted[i]->dtype != IQ_DTYPE_OTHER) /* no weight: a rewriting may leave it out */
+            add_tensor(hash, sorted[i]);
     iq_sha256_end(hash, digest);
     iq_hex(hex, digest, sizeof digest);
     iq_free(set->env, sorted);

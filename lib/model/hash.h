@@ -4,7 +4,7 @@
 
 #include "model/weights.h"
 
-/** SHA-256 over all tensors in the order of their names (docs/model-format.md), as 64 hex digits and a zero.
+/** SHA-256 over all tensors but IQ_DTYPE_OTHER in the order of their names (docs/model-format.md), as 64 hex digits and a zero.
  *  @return IMGQ_OK; IMGQ_E_NOMEM */
 IMGQ_CHECKED imgq_status iq_weights_hash(const iq_weights *set, char hex[65], imgq_error *err);
 

@@ -182,7 +182,8 @@ static void add(iq_weights *set, const char *name, const uint8_t *data, const si
     CHECK_OK(iq_weights_add(set, name, half ? IQ_DTYPE_F16 : IQ_DTYPE_F32, shape, rank, data, half ? 6 : 16, &err));
 }
 
-/* @param turned the tensors stand in the other order, under another path @param change this byte is another one */
+/* @param turned the tensors stand in the other order, under another path, beside one that is no weight @param change
+ * this byte is another one */
 static void hash_of(bool turned, int change, char hex[65])
 {
     imgq_error err;
@@ -197,6 +198,8 @@ static void hash_of(bool turned, int change, char hex[65])
     add(set, "a", data, shape_a, 2);
     if (!turned)
         add(set, "b/x", data + 16, shape_b, 1);
+    if (turned)
+        CHECK_OK(iq_weights_add(set, "bn1.num_batches_tracked", IQ_DTYPE_OTHER, NULL, 0, data, 8, &err));
     CHECK_OK(iq_weights_set_meta(set, "imgq.name", turned ? "one" : "two", &err));
     CHECK_OK(iq_weights_hash(set, hex, &err));
     iq_weights_destroy(set);
