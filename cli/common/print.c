@@ -195,8 +195,11 @@ static void write_times(imgq_env *env, iq_buf *line, const cli_answer *answer)
     const char *comma = "";
     iq_buf_append_text(env, line, ",\"times_ms\":{");
     if (info_of(answer, &info)) {
-        member_double(env, line, "", "queue", info.queue_ms);
-        member_double(env, line, ",", "decode", info.decode_ms);
+        if (answer->local == NULL) { /* what was never queued did not wait */
+            member_double(env, line, "", "queue", info.queue_ms);
+            comma = ",";
+        }
+        member_double(env, line, comma, "decode", info.decode_ms);
         member_double(env, line, ",", "compute", info.compute_ms);
         comma = ",";
     }

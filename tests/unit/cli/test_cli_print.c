@@ -127,6 +127,33 @@ static void tsv_has_a_row_for_each_prediction_and_one_for_a_failure(void)
     CHECK_EQ_STR("b\t\tfailed\t0\t\tcut\\nshort\t\n", print(&failed, CLI_TSV_FORMAT, true, 0));
 }
 
+static void an_answer_found_here_prints_as_one_from_a_queue(void)
+{
+    static const imgq_prediction top[] = {{497, 0.413628f}, {483, 0.39301f}};
+    static const char *const labels[] = {"church", NULL};
+    cli_local local = {.top = top, .labels = labels, .count = 2};
+    local.info = IMGQ_RESULT_INFO_INIT;
+    local.info.model = "resnet50";
+    local.info.model_hash = "ab12";
+    local.info.profile = "keras";
+    local.info.engine = "scalar";
+    local.info.precision = "highest";
+    local.info.worker = "";
+    local.info.batch = 2;
+    local.info.decode_ms = 1.25;
+    local.info.compute_ms = 80;
+    const cli_answer answer = {.file = "castle.jpg", .local = &local, .has_classes = true, .total_ms = 81.25};
+    CHECK_EQ_STR("1. church: 0.4136\n2. class 483: 0.3930\n", print(&answer, CLI_TEXT_FORMAT, false, 0));
+    CHECK_EQ_STR("castle.jpg\t\tok\t1\t497\tchurch\t0.413628\n", print(&answer, CLI_TSV_FORMAT, false, 1));
+    CHECK_EQ_STR("{\"schema\":1,\"file\":\"castle.jpg\",\"id\":null,\"status\":\"ok\",\"predictions\":["
+                 "{\"class\":497,\"label\":\"church\",\"probability\":0.413628}],\"error\":null,\"queue\":null,"
+                 "\"model\":\"resnet50\",\"model_hash\":\"ab12\",\"profile\":\"keras\",\"engine\":\"scalar\","
+                 "\"precision\":\"highest\",\"worker\":null,\"attempt\":0,\"batch\":2,"
+                 "\"exif\":{\"orientation\":0,\"applied\":false},"
+                 "\"times_ms\":{\"decode\":1.250,\"compute\":80.000,\"total\":81.250}}\n",
+                 print(&answer, CLI_JSON_FORMAT, false, 1));
+}
+
 static void a_full_disk_is_noticed(void)
 {
     imgq_env *env = NULL;
@@ -147,6 +174,7 @@ static const check_test tests[] = {
     CHECK_TEST(json_is_one_object_with_the_same_members_always),
     CHECK_TEST(states_tell_no_answer_from_no_answer_yet),
     CHECK_TEST(tsv_has_a_row_for_each_prediction_and_one_for_a_failure),
+    CHECK_TEST(an_answer_found_here_prints_as_one_from_a_queue),
     CHECK_TEST(a_full_disk_is_noticed),
 };
 CHECK_MAIN("cli_print", tests)
