@@ -5,7 +5,7 @@ target_compile_features(imgq_flags INTERFACE c_std_11)
 target_compile_definitions(imgq_flags INTERFACE _GNU_SOURCE)
 target_compile_options(imgq_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2
-  -Wno-format-truncation # a message cut to fit its record is what snprintf is used for
+  $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> # a message cut to fit its record is what snprintf is used for
   -fvisibility=hidden -fno-math-errno
   $<$<BOOL:${IMGQ_WERROR}>:-Werror>
   $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2> $<$<CONFIG:Release>:-fstack-protector-strong>)
