@@ -120,21 +120,65 @@ static void stop(pid_t *pid)
     }
 }
 
-void cli_standalone_stop(cli_standalone *standalone)
+/* ---- the folder ---- */
+
+/* @return true if it is gone */
+static bool remove_folder(const char *folder)
 {
     static const char *const files[] = {"redis.sock", "redis.log", "dump.rdb"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        (void)unlink(path);
+    }
+    return rmdir(folder) == 0 || errno == ENOENT;
+}
+
+/* A process that outlives us by a moment: when our end of the pipe closes, however that came, the folder goes. The
+ * other children end by themselves then. */
+static int start_janitor(cli_standalone *standalone)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return CLI_EXIT_SOME;
+    standalone->janitor_fd = ends[1];
+    standalone->janitor = fork();
+    if (standalone->janitor == 0) {
+        struct sigaction ignore = {.sa_handler = SIG_IGN};
+        sigemptyset(&ignore.sa_mask);
+        (void)sigaction(SIGINT, &ignore, NULL);
+        (void)sigaction(SIGTERM, &ignore, NULL);
+        (void)sigaction(SIGHUP, &ignore, NULL);
+        (void)setpgid(0, 0);
+        char byte;
+        close(ends[1]);
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO); /* or a pipe behind us would not end before we do */
+        close(STDERR_FILENO);
+        while (read(ends[0], &byte, 1) > 0) {
+        }
+        for (int waited = 0; !remove_folder(standalone->folder) && waited < STOP_MS; waited += STEP_MS)
+            sleep_ms(STEP_MS);
+        _exit(0);
+    }
+    close(ends[0]);
+    return standalone->janitor > 0 ? CLI_EXIT_OK : CLI_EXIT_SOME;
+}
+
+void cli_standalone_stop(cli_standalone *standalone)
+{
     stop(&standalone->worker);
     stop(&standalone->redis);
     if (standalone->folder[0] == '\0')
         return;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "%s/%s", standalone->folder, files[i]);
-        (void)unlink(path);
-    }
-    if (rmdir(standalone->folder) != 0)
+    if (!remove_folder(standalone->folder))
         cli_error(standalone->program, "remove %s: %s", standalone->folder, strerror(errno));
     standalone->folder[0] = '\0';
+    if (standalone->janitor > 0) {
+        close(standalone->janitor_fd);
+        (void)waitpid(standalone->janitor, NULL, 0);
+        standalone->janitor = 0;
+    }
 }
 
 /* ---- the server ---- */
@@ -271,7 +315,11 @@ int cli_standalone_start(const char *program, const cli_standalone_options *opti
         out->folder[0] = '\0';
         return CLI_EXIT_SOME;
     }
-    int code = start_redis(out);
+    int code = start_janitor(out);
+    if (code != CLI_EXIT_OK)
+        cli_error(program, "start a process: %s", strerror(errno));
+    else
+        code = start_redis(out);
     if (code == CLI_EXIT_OK)
         code = start_worker(out, options);
     if (code != CLI_EXIT_OK)

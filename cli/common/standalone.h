@@ -12,6 +12,8 @@ typedef struct cli_standalone {
     char folder[256];    /* made by mkdtemp(); "" if none */
     char url[300];       /* unix://FOLDER/redis.sock */
     pid_t redis, worker; /* 0: not running */
+    pid_t janitor;       /* removes the folder if we cannot: it waits for the end of our pipe */
+    int janitor_fd;      /* our end of the pipe */
     int worker_code;     /* exit code once it has ended by itself */
 } cli_standalone;
 
