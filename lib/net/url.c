@@ -54,8 +54,10 @@ static const char *find_secret(const char *start, const char **from)
 
 static const char *masked(const char *text, char *out, size_t out_size)
 {
-    const char *scheme_end = strstr(text, "://");
-    const char *secret, *resume = find_secret(scheme_end != NULL ? scheme_end + 3 : text, &secret);
+    /* What stands before a later "://" is no scheme, and may be a user and a password. */
+    const size_t scheme_len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    const bool has_scheme = strncmp(text + scheme_len, "://", 3) == 0;
+    const char *secret, *resume = find_secret(has_scheme ? text + scheme_len + 3 : text, &secret);
     size_t len = 0;
     for (const char *from = text; len + 4 < out_size; from++) {
         if (from == secret && resume != NULL) {

@@ -24,8 +24,9 @@ typedef struct iq_url {
 } iq_url;
 
 /**
- * Read redis://[[user]:pass@]host[:port][/db] or unix:///path[?db=N]. %XX is decoded in user, password, host and path;
- * an IPv6 address stands in brackets. Port 6379 and database 0 where none is said; an empty host is 127.0.0.1.
+ * Read redis://[[user]:pass@]host[:port][/db] (valkey:// means the same) or unix://[[user]:pass@]/path[?db=N]. %XX is
+ * decoded in user, password, host and path; an IPv6 address stands in brackets. Port 6379 and database 0 where none is
+ * said; an empty host is 127.0.0.1.
  * @param out  owned, iq_url_release(); empty unless IMGQ_OK
  * @return IMGQ_OK; IMGQ_E_INVALID (says what is wrong, password masked); IMGQ_E_UNSUPPORTED (a scheme that is known and
  * not built in: rediss, redis+sentinel, redis+cluster); IMGQ_E_NOMEM

@@ -129,6 +129,7 @@ static void no_password_gets_into_a_message(void)
         "redis://a:%zzhunter2@b",
         "unix://a:hunter2@rel/r.sock",
         "redis://:hunter2@[::1",
+        ":hunter2@redis://a",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         iq_url url;
