@@ -86,7 +86,7 @@ void iq_commands_text(iq_commands *commands, const char *text)
 
 void iq_commands_copy(iq_commands *commands, const void *bytes, size_t len)
 {
-    const char *copy = commands->failed ? NULL : iq_arena_strndup(&commands->kept, bytes, len);
+    const char *copy = commands->failed ? NULL : iq_arena_strndup(&commands->kept, len > 0 ? bytes : "", len);
     if (copy == NULL)
         commands->failed = true;
     iq_commands_bytes(commands, copy, len);

@@ -25,6 +25,7 @@ imgq_status iq_conn_open(imgq_env *env, const iq_url *url, const iq_conn_options
     }
     iq_commands_init(&conn->asking, env);
     conn->interrupt = chosen->interrupt;
+    conn->ping_ms = chosen->ping_ms > 0 ? chosen->ping_ms : IQ_CONN_PING_MS;
     conn->on_connect = chosen->on_connect;
     conn->on_connect_user = chosen->on_connect_user;
     *out = conn;

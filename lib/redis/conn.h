@@ -20,7 +20,7 @@ enum {
     IQ_CONN_BLOCK_MORE_MS = 3000, /* how much longer than its own block a blocking command may be silent */
     IQ_CONN_BACKOFF_MIN_MS = 100,
     IQ_CONN_BACKOFF_MAX_MS = 2000,
-    IQ_CONN_PING_MS = 15000 /* a subscribed connection that heard nothing for so long asks PING */
+    IQ_CONN_PING_MS = 15000
 };
 
 /** One thread at a time, but for the interrupt. For the process that opened it: in a forked child every call answers
@@ -41,6 +41,7 @@ typedef struct iq_conn_options {
     const iq_interrupt *interrupt; /* shared; while it is set every call answers IMGQ_E_CANCELLED; NULL: none */
     iq_conn_connected_fn on_connect;
     void *on_connect_user;
+    uint32_t ping_ms; /* a subscribed connection that heard nothing for so long asks PING; 0: IQ_CONN_PING_MS */
 } iq_conn_options;
 
 /**

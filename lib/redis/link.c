@@ -142,7 +142,7 @@ static void leave_poll(iq_link *link)
 /* 100 ms..2 s, drawn from a range that doubles, so that many clients of a restarted server do not come at once. */
 static iq_deadline back_off(uint32_t failures)
 {
-    uint32_t range = IQ_CONN_BACKOFF_MIN_MS << (failures < 6 ? failures : 6), random;
+    uint32_t range = (uint32_t)IQ_CONN_BACKOFF_MIN_MS << (failures < 6 ? failures : 6), random;
     if (range > IQ_CONN_BACKOFF_MAX_MS)
         range = IQ_CONN_BACKOFF_MAX_MS;
     iq_random(&random, sizeof random);

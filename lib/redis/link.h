@@ -9,7 +9,7 @@
 #include "net/dial.h"
 #include "redis/conn.h"
 
-typedef enum link_state { IQ_LINK_IDLE, IQ_LINK_DIALING, IQ_LINK_GREETING, IQ_LINK_READY } link_state;
+typedef enum iq_link_state { IQ_LINK_IDLE, IQ_LINK_DIALING, IQ_LINK_GREETING, IQ_LINK_READY } iq_link_state;
 
 typedef struct iq_link {
     imgq_env *env; /* held */
@@ -18,7 +18,7 @@ typedef struct iq_link {
     uint32_t connect_ms, call_ms;
     pid_t pid; /* whose descriptors these are */
 
-    link_state state;
+    iq_link_state state;
     int fd;      /* of GREETING and READY; -1 */
     int poll_fd; /* an epoll that follows the socket through its changes; -1: nobody asked */
     int polled_fd;
@@ -93,6 +93,7 @@ struct iq_conn {
     const iq_interrupt *interrupt;
     iq_conn_connected_fn on_connect;
     void *on_connect_user;
+    uint32_t ping_ms;
     uint64_t told_generation; /* that on_connect has heard of */
 
     bool subscribing;

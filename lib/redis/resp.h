@@ -59,9 +59,9 @@ IQ_SHARED bool iq_reply_is(const iq_reply *reply, const char *text);
 IQ_SHARED bool iq_reply_int(const iq_reply *reply, int64_t *out);
 /**
  * What an error reply means; "what: text" goes into *err. Text begins with:
- * NOAUTH WRONGPASS NOPERM, or "ERR invalid password", "ERR AUTH": IMGQ_E_DENIED
- * LOADING READONLY UNBLOCKED MASTERDOWN CLUSTERDOWN TRYAGAIN, or "ERR max number of clients": IMGQ_E_UNAVAILABLE
- * OOM MISCONF NOREPLICAS (retry_after_ms 1000), BUSY (100): IMGQ_E_BUSY
+ * NOAUTH WRONGPASS NOPERM, or "ERR invalid password", "ERR AUTH", DENIED (protected mode): IMGQ_E_DENIED
+ * LOADING READONLY UNBLOCKED MASTERDOWN CLUSTERDOWN, or "ERR max number of clients": IMGQ_E_UNAVAILABLE
+ * OOM MISCONF NOREPLICAS (retry_after_ms 1000), BUSY and TRYAGAIN (100): IMGQ_E_BUSY
  * NOSCRIPT: IMGQ_E_NOTFOUND;  WRONGTYPE, MOVED, ASK, CROSSSLOT: IMGQ_E_UNSUPPORTED
  * anything else, the scripts' own IQ... included: IMGQ_E_PROTOCOL
  * @return IMGQ_OK if the reply is no error

@@ -184,7 +184,7 @@ static bool has_something_to_ask(const iq_conn *conn)
     for (size_t i = 0; i < conn->channel_count; i++)
         if (conn->channels[i].state != IQ_CHANNEL_ASKED)
             return true;
-    return !conn->posting && conn->question_count == 0 && iq_deadline_passed(silent_for(conn, IQ_CONN_PING_MS));
+    return !conn->posting && conn->question_count == 0 && iq_deadline_passed(silent_for(conn, conn->ping_ms));
 }
 
 static bool collect_questions(iq_conn *conn)
@@ -329,8 +329,10 @@ static imgq_status hear_next(iq_conn *conn, iq_event *out, bool *told, bool *is_
     if (status == IMGQ_OK && reply != NULL) {
         *told = conn->posting;
         status = conn->posting ? hear_posted(conn, reply, out, err) : hear(conn, reply, out, told, err);
-        if (status != IMGQ_OK || !*told)
+        if (status != IMGQ_OK || !*told) {
             iq_reply_free(reply);
+            *out = (iq_event){.type = IQ_EVENT_LOST};
+        }
         return status;
     }
     if (status == IMGQ_OK)
@@ -386,7 +388,7 @@ static iq_deadline wake_at(const iq_conn *conn)
         return (iq_deadline){0};
     if (is_waiting(conn))
         return silent_for(conn, link->call_ms);
-    return conn->posting ? iq_deadline_never() : silent_for(conn, IQ_CONN_PING_MS);
+    return conn->posting ? iq_deadline_never() : silent_for(conn, conn->ping_ms);
 }
 
 imgq_status iq_conn_wait_event(iq_conn *conn, iq_deadline deadline, iq_event *out, imgq_error *err)

@@ -225,6 +225,27 @@ static void a_silent_path_is_found_out_while_an_answer_is_due(void)
     faulty_proxy_stop(proxy);
 }
 
+static void a_quiet_channel_asks_now_and_then_whether_the_path_lives(void)
+{
+    imgq_error err;
+    iq_event event;
+    faulty_proxy *proxy = faulty_proxy_start(redis_fixture_socket(server));
+    const iq_conn_options options = {.call_ms = 1000, .ping_ms = 50};
+    iq_conn *conn = open_conn(faulty_proxy_url(proxy), &options);
+    uint64_t before, after, trips;
+    CHECK_OK(iq_conn_subscribe(conn, "quiet", 5, &err));
+    check_subscribed(conn, "quiet");
+    iq_conn_get_traffic(conn, &before, &trips);
+    CHECK_STATUS(IMGQ_E_TIMEOUT, iq_conn_wait_event(conn, iq_deadline_after_ms(400), &event, &err));
+    iq_conn_get_traffic(conn, &after, &trips);
+    CHECK(after > before && after - before <= 8);
+    faulty_proxy_black_hole(proxy, true);
+    CHECK(wait_for(conn, IQ_EVENT_LOST, &event));
+    CHECK_CONTAINS("no answer within 1000 ms", event.error.message);
+    iq_conn_close(conn);
+    faulty_proxy_stop(proxy);
+}
+
 static void dropped_messages_are_dropped_and_nothing_else(void)
 {
     imgq_error err;
@@ -394,6 +415,7 @@ int main(int argc, char **argv)
         CHECK_TEST(every_channel_is_asked_for_again_after_a_restart),
         CHECK_TEST(a_refused_channel_is_an_event_and_the_others_are_heard),
         CHECK_TEST(a_silent_path_is_found_out_while_an_answer_is_due),
+        CHECK_TEST(a_quiet_channel_asks_now_and_then_whether_the_path_lives),
         CHECK_TEST(dropped_messages_are_dropped_and_nothing_else),
         CHECK_TEST(a_connection_has_one_use),
         CHECK_TEST(posted_commands_are_answered_in_order_without_waiting),
