@@ -17,8 +17,8 @@ typedef struct imgq_session imgq_session;
 
 typedef struct imgq_session_options {
     size_t size;
-    size_t threads;        /* 0: what affinity and the cgroup's CPU quota grant */
-    size_t max_batch;      /* images of one run; 0: 32 */
+    size_t threads;        /* 0: what affinity and the cgroup's CPU quota grant; at most 128 */
+    size_t max_batch;      /* images of one run; 0: 32; at most 4096 */
     const char *engine;    /* "auto" (NULL), "scalar", "openblas" */
     const char *precision; /* "highest" (NULL) */
 } imgq_session_options;
@@ -32,7 +32,8 @@ typedef struct imgq_session_options {
 
 /**
  * All memory that a run needs is taken here. OpenBLAS's thread count is process-wide: creating a session sets it to 1.
- * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_UNSUPPORTED (engine or precision: names the choices)
+ * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_INVALID (threads or max_batch); IMGQ_E_UNSUPPORTED (engine or precision: names
+ *         the choices)
  */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_session_create(imgq_model *model,
                                                       const imgq_session_options *options,

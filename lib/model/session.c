@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-enum { DEFAULT_BATCH = 32, MAX_BATCH = 4096, MAX_THREADS = 1024 };
+/* Debian's OpenBLAS has buffers for 256 calls at once; beyond them it prints, and at last it ends the process. */
+enum { DEFAULT_BATCH = 32, MAX_BATCH = 4096, MAX_THREADS = 128 };
 
 struct imgq_session {
     imgq_env *env;     /* held */
@@ -37,7 +38,7 @@ static imgq_status check_options(imgq_session_options *options, imgq_error *err)
     if (options->max_batch == 0)
         options->max_batch = DEFAULT_BATCH;
     if (options->threads == 0)
-        options->threads = iq_granted_cores();
+        options->threads = iq_granted_cores() < MAX_THREADS ? iq_granted_cores() : MAX_THREADS;
     return IMGQ_OK;
 }
 

@@ -184,7 +184,7 @@ void a_session_checks_its_arguments(void)
     expect_session(model, &options, IMGQ_E_UNSUPPORTED, "precision 'int8' is not built in: choose from highest");
     options.precision = "highest";
     options.max_batch = 5000;
-    expect_session(model, &options, IMGQ_E_INVALID, "a batch of 5000 on 0 threads, the limits are 4096 and 1024");
+    expect_session(model, &options, IMGQ_E_INVALID, "a batch of 5000 on 0 threads, the limits are 4096 and 128");
     options.max_batch = 2;
     options.threads = 1;
     CHECK_OK(imgq_session_create(model, &options, &session, &err));

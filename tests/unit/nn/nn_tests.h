@@ -27,6 +27,7 @@ void a_plan_knows_every_shape(void);
 void living_values_never_share_a_slot(void);
 void layers_that_do_not_fit_are_refused(void);
 void any_number_of_threads_makes_the_same_bits(void);
+void passes_side_by_side_do_not_meet(void);
 void neighbours_do_not_change_an_answer(void);
 void engines_give_one_answer(void);
 void a_run_allocates_nothing(void);

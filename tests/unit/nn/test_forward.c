@@ -2,6 +2,7 @@
 #include "nn_tests.h"
 #include "small_net.h"
 
+#include "base/pool.h"
 #include "nn/forward.h"
 
 #include "support/check.h"
@@ -68,6 +69,43 @@ void any_number_of_threads_makes_the_same_bits(void)
             free(one);
         }
     }
+    free(images);
+    small_net_free(&small);
+}
+
+typedef struct side {
+    const small_net *small;
+    const float *images;
+    float *answer;
+} side;
+
+static void *run_side(void *user)
+{
+    side *s = user;
+    s->answer = answers(s->small, s->images, 8, 2, NULL);
+    return NULL;
+}
+
+/* Several sessions of one host, each with threads of its own, over one OpenBLAS. */
+void passes_side_by_side_do_not_meet(void)
+{
+    enum { SIDES = 4 };
+    small_net small;
+    small_net_make(&small);
+    float *images = random_floats(IMAGES * SMALL_INPUT);
+    float *alone = answers(&small, images, 8, 2, NULL);
+    side sides[SIDES];
+    pthread_t threads[SIDES];
+    for (size_t i = 0; i < SIDES; i++) {
+        sides[i] = (side){.small = &small, .images = images};
+        CHECK_EQ_INT(0, iq_thread_start(&threads[i], "side", run_side, &sides[i]));
+    }
+    for (size_t i = 0; i < SIDES; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_EQ_MEM(alone, sides[i].answer, IMAGES * SMALL_CLASSES * sizeof *alone);
+        free(sides[i].answer);
+    }
+    free(alone);
     free(images);
     small_net_free(&small);
 }

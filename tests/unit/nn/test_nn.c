@@ -44,6 +44,7 @@ static const check_test tests[] = {
     CHECK_TEST(living_values_never_share_a_slot),
     CHECK_TEST(layers_that_do_not_fit_are_refused),
     CHECK_TEST(any_number_of_threads_makes_the_same_bits),
+    CHECK_TEST(passes_side_by_side_do_not_meet),
     CHECK_TEST(neighbours_do_not_change_an_answer),
     CHECK_TEST(engines_give_one_answer),
     CHECK_TEST(a_run_allocates_nothing),
