@@ -93,7 +93,8 @@ int cli_args_wrong(const cli_program *program, const char *format, ...) __attrib
 void cli_args_help(const cli_program *program, FILE *out);
 /** Bash completion, ready for /usr/share/bash-completion/completions. */
 void cli_args_completion_bash(const cli_program *program, FILE *out);
-/** One line an option: "--name VALUE", tab, environment, tab, default. What the man page's test compares. */
+/** One line a command: its name, tab, tab; one line an option: "--name VALUE", tab, environment, tab, default. What the
+ *  man page's test compares. */
 void cli_args_list(const cli_program *program, FILE *out);
 /** The candidate nearest to the misspelt word; NULL if none is near. */
 const char *cli_nearest(const char *word, const char *const *candidates, size_t count);

@@ -123,6 +123,8 @@ void cli_args_help(const cli_program *program, FILE *out)
 
 void cli_args_list(const cli_program *program, FILE *out)
 {
+    for (size_t i = 0; i < program->command_count; i++)
+        fprintf(out, "%s\t\t\n", program->commands[i].name);
     for (size_t i = 0; i < program->option_count; i++) {
         const cli_option *option = &program->options[i];
         const char *value = value_of(option);
