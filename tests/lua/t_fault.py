@@ -126,6 +126,8 @@ def main():
                             q.stage(dict(job(b'new-s'), stage=b'nonce---'))
                         codes = [reply[0] for reply in q.call(name, *arguments)[3:]]
                         assert set(codes) <= {0, 1}, (name, k, codes)
+                        for ident in arguments[3::10]:
+                            assert q.r.pttl(q.P + b'j' + ident) == -1, (k, ident, 'an accepted job has a time to live')
                         accepted |= {arguments[i] for i in range(3, len(arguments), 10)}
                     settle(q, accepted, name, k)
                     if name == 'import':  # none of the items is lost

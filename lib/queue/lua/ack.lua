@@ -6,7 +6,7 @@
 local owner = need_owner(ARGV[1])
 need_ids(2, 128)
 
-open()
+open(STATE)
 local codes = {}
 for i = 2, #ARGV do
     local h, key = look(ARGV[i])

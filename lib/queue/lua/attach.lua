@@ -9,7 +9,7 @@ if not rid or #rid ~= 8 then
 end
 need_ids(3, 128)
 
-open()
+open(STATE)
 local looks = {}
 for i = 3, #ARGV do
     local id = ARGV[i]

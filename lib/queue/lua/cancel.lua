@@ -6,11 +6,11 @@
 local owner = need_owner(ARGV[1])
 need_ids(2, 128)
 
-open()
+open(STATE)
 local codes = {}
 for i = 2, #ARGV do
     local id = ARGV[i]
-    local h, key = look(id)
+    local h, key, s = look(id, WITH_OPTIONS)
     local code = 0
     if not h or h.st == 'N' then
         code = -1
@@ -19,7 +19,7 @@ for i = 2, #ARGV do
     elseif h.st == 'W' or h.st == 'D' or h.st == 'A' then
         h.err = E_CANCELLED
         count('c.cancel')
-        finish(id, key, h, 'X', '', m.it, INDEX[h.st])
+        finish(id, key, h, 'X', '', m.it, INDEX[h.st], s)
         code = 1
     end
     codes[#codes + 1] = code

@@ -1,5 +1,6 @@
 -- What every script of a queue stands on: arguments, the record, the hash `P m`, transitions, the tick, events.
--- KEYS[1] = P m, KEYS[2] = P 0 (never exists). The build puts this text behind each script's first line.
+-- KEYS[1] = P m, KEYS[2] = P 0 (never exists). The build puts behind each script's first line what stands here, without
+-- the functions that the script does not need: every closure that is made costs each call of the script.
 --
 -- Order of writes, which makes a script that was cut short harmless: the new index entry, then the record, then the
 -- removal of the old entry (drop() collects those, sweep() does them). What a cut leaves over is at most an index entry
@@ -21,6 +22,7 @@ local PARKED = 10 * CLASS -- from here on: records of another version
 local HEADER = '>Bc1BBHHHHHHI8I8I8I8I8c8BBHI4c8'
 local HEADER_SIZE = 80
 local INLINE = 8192 -- longer records and bodies are fetched by GET
+local WITH_OPTIONS = 255 -- look() that far reads most records' options with the header
 local YEAR = 31622400000 -- 366 days
 local LEASE_MAX = 300000
 local FLAG_DEADLINE, FLAG_COMPAT, FLAG_ATTACHED = 1, 16, 32
@@ -43,11 +45,16 @@ local function refuse(code, what)
 end
 
 -- A decimal integer of lo..hi, or nil.
+local read_before = {} -- in a batch most are the same
 local function int(text, lo, hi)
-    if type(text) ~= 'string' or #text > 16 or not string.find(text, '^%d+$') then
-        return nil
+    local n = read_before[text or '']
+    if not n then
+        if not text or #text > 16 or not string.find(text, '^%d+$') then
+            return nil
+        end
+        n = tonumber(text)
+        read_before[text] = n
     end
-    local n = tonumber(text)
     if n < lo or n > hi then
         return nil
     end
@@ -94,7 +101,8 @@ end
 -- ---- the hash P m ----
 
 local DEFAULTS = { xn = 100000, xb = 2147483648, rt = 3600000, it = 600000, dt = 604800000, dc = 10000, ma = 86400000 }
-local STATE = { 'n', 'b', 'q', 'fe', 'tk', 'gr', 'pa', 'xby', 'cw', 'dr', 'xn', 'xb', 'it', 'ma' }
+-- What the tick and transitions need; a script that does neither names its own.
+local STATE = { 'ver', 'n', 'b', 'q', 'fe', 'tk', 'gr', 'pa', 'xby', 'cw', 'dr', 'xn', 'xb', 'it', 'ma' }
 local m, dirty, counts = {}, {}, {}
 
 local function read_fields(names)
@@ -102,15 +110,16 @@ local function read_fields(names)
     for i, name in ipairs(names) do
         m[name] = tonumber(values[i] or nil) or DEFAULTS[name] or 0
     end
+    return values
 end
 
--- The version and the fields that transitions need. reading: an absent hash is an empty queue.
-local function open(reading)
-    local found = call('HGET', M, 'ver')
+-- The hash's version, first of names, and the other fields. reading: an absent hash is an empty queue.
+-- Counters that are among them are written with the rest, others by HINCRBY.
+local function open(names, reading)
+    local found = read_fields(names)[1]
     if found ~= '1' and (found or not reading) then
         refuse('IQVER', found or '0')
     end
-    read_fields(STATE)
 end
 
 local function set(name, value)
@@ -119,11 +128,16 @@ local function set(name, value)
 end
 
 local function add(name, delta)
-    set(name, max(0, m[name] + delta))
+    m[name] = max(0, m[name] + delta)
+    dirty[name] = true
 end
 
-local function count(name)
-    counts[name] = (counts[name] or 0) + 1
+local function count(name, n)
+    if m[name] then
+        set(name, m[name] + (n or 1))
+    else
+        counts[name] = (counts[name] or 0) + (n or 1)
+    end
 end
 
 local function save()
@@ -134,11 +148,12 @@ local function save()
     end
     if #fields > 0 then
         call('HSET', M, unpack(fields))
+        dirty = {}
     end
     for name, n in pairs(counts) do
         call('HINCRBY', M, name, n)
     end
-    dirty, counts = {}, {}
+    counts = {}
 end
 
 -- ---- the record ----
@@ -148,10 +163,11 @@ local function key_of(id)
 end
 
 local function decode(s)
-    local h = {}
-    h.ver, h.st, h.pr, h.fl, h.fails, h.crashes, h.max_fails, h.max_crashes, h.ext, h.err, h.seq, h.born, h.fence,
-        h.at, h.deadline, h.rid, h.progress, h.fl2, h.deliveries, h.len, h.worker = unpack_bytes(HEADER, s)
-    return h
+    local ver, st, pr, fl, fails, crashes, max_fails, max_crashes, ext, err, seq, born, fence, at, deadline, rid, progress,
+        fl2, deliveries, len, worker = unpack_bytes(HEADER, s)
+    return { ver = ver, st = st, pr = pr, fl = fl, fails = fails, crashes = crashes, max_fails = max_fails,
+        max_crashes = max_crashes, ext = ext, err = err, seq = seq, born = born, fence = fence, at = at, deadline = deadline,
+        rid = rid, progress = progress, fl2 = fl2, deliveries = deliveries, len = len, worker = worker }
 end
 
 local function encode(h)
@@ -172,9 +188,12 @@ local function look(id, upto)
     return decode(s), key, s
 end
 
-local function options(key, h)
+-- The record's options; s: what has been read of the record, if anything.
+local function options(key, h, s)
     if h.ext == 0 then
         return ''
+    elseif s and #s >= HEADER_SIZE + h.ext then
+        return sub(s, HEADER_SIZE + 1, HEADER_SIZE + h.ext)
     end
     return call('GETRANGE', key, HEADER_SIZE, HEADER_SIZE + h.ext - 1)
 end
@@ -349,8 +368,8 @@ local function push_out_dead()
     end
 end
 
--- The only way into succeeded, dead, cancelled or expired. `from`: the index that still holds the id.
-local function finish(id, key, h, letter, body, ttl, from)
+-- The only way into succeeded, dead, cancelled or expired. `from`: the index that still holds the id; s: as options().
+local function finish(id, key, h, letter, body, ttl, from, s)
     local was = h.st
     h.st, h.at = letter, now
     if letter == 'F' then
@@ -360,7 +379,7 @@ local function finish(id, key, h, letter, body, ttl, from)
         call('HSET', P .. 'er', id, body)
         add('xby', h.len)
     else
-        local x = options(key, h)
+        local x = options(key, h, s)
         if h.fails + h.crashes > 0 then
             call('HDEL', P .. 'er', id)
         end
@@ -429,6 +448,9 @@ local function put_right(index, id, key, h, why)
         return
     end
     local home = INDEX[h.st]
+    if h.st == 'N' then -- a submit was cut; its producer may try again
+        call('PEXPIRE', key, 60000)
+    end
     if has(h.fl2, FLAG2_PUSHED_OUT) and h.st == 'F' then
         home = nil
     elseif not home and not string.find('SXEN', h.st, 1, true) then
@@ -452,153 +474,6 @@ end
 
 -- ---- the tick ----
 
-local function tick_delayed(limit)
-    local ids = call('ZRANGEBYSCORE', P .. 'd', '-inf', int_text(now), 'LIMIT', 0, limit)
-    for _, id in ipairs(ids) do
-        local h, key, why = look(id)
-        if h and h.st == 'D' then
-            into_waiting(id, key, h, 'd')
-        else
-            put_right('d', id, key, h, why)
-        end
-    end
-    return #ids == limit
-end
-
-local function reap(id, key, h)
-    count('c.reaped')
-    h.crashes = min(h.crashes + 1, 65535)
-    h.err = E_LOST
-    if h.crashes >= h.max_crashes then
-        bury(id, key, h, 'a', 'lease lost')
-    elseif is_late(h, now) then
-        expire(id, key, h, 'a')
-    else
-        into_waiting(id, key, h, 'a')
-    end
-end
-
-local function tick_leases(limit)
-    -- Leases that a clock step has put beyond any lease's length.
-    local far = call('ZRANGEBYSCORE', P .. 'a', '(' .. int_text(now + LEASE_MAX), '+inf', 'LIMIT', 0, limit)
-    for _, id in ipairs(far) do
-        call('ZADD', P .. 'a', int_text(now + LEASE_MAX), id)
-    end
-    if now < m.gr then
-        return #far == limit
-    end
-    local ids = call('ZRANGEBYSCORE', P .. 'a', '-inf', int_text(now), 'LIMIT', 0, limit)
-    for _, id in ipairs(ids) do
-        local h, key, why = look(id)
-        if h and h.st == 'A' then
-            reap(id, key, h)
-        else
-            put_right('a', id, key, h, why)
-        end
-    end
-    return #ids == limit or #far == limit
-end
-
-local function tick_deadlines(limit)
-    local ids = call('ZRANGEBYSCORE', P .. 'dl', '-inf', int_text(now), 'LIMIT', 0, limit)
-    for _, id in ipairs(ids) do
-        local h, key, why = look(id)
-        if not h then
-            put_right('dl', id, key, h, why)
-        elseif (h.st == 'W' or h.st == 'D') and is_late(h, now) then
-            expire(id, key, h, INDEX[h.st])
-            drop('dl', id)
-        else
-            drop('dl', id)
-        end
-    end
-    return #ids == limit
-end
-
--- Dead letters past their time, and a walk over a few others: an entry of `x` may be what a cut requeue left.
-local function tick_dead(limit)
-    read_fields({ 'dt', 'xc' })
-    local ids = call('ZRANGEBYSCORE', P .. 'x', '-inf', int_text(now - m.dt), 'LIMIT', 0, limit)
-    for _, id in ipairs(ids) do
-        local h, key, why = look(id)
-        if h and h.st == 'F' and not has(h.fl2, FLAG2_PUSHED_OUT) then
-            call('HDEL', P .. 'er', id)
-            call('UNLINK', key)
-            drop('x', id)
-            add('xby', -h.len)
-        else
-            put_right('x', id, key, h, why)
-        end
-    end
-    if #ids > 0 then
-        return #ids == limit
-    end
-    local some = call('ZRANGE', P .. 'x', int_text(m.xc), int_text(m.xc + 7))
-    for _, id in ipairs(some) do
-        local h, key, why = look(id)
-        if not h or h.st ~= 'F' or has(h.fl2, FLAG2_PUSHED_OUT) then
-            put_right('x', id, key, h, why)
-        end
-    end
-    local at = #some == 8 and m.xc + 8 or 0
-    if at ~= m.xc then
-        set('xc', at)
-    end
-    return false
-end
-
--- yyyymmdd of a day counted from 1970-01-01 (proleptic Gregorian, eras of 400 years from 0000-03-01).
-local function date_of(day)
-    local z = day + 719468
-    local era = floor(z / 146097)
-    local doe = z - era * 146097
-    local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
-    local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
-    local mp = floor((5 * doy + 2) / 153)
-    local month = mp < 10 and mp + 3 or mp - 9
-    local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-    return string.format('%04d%02d%02d', year, month, doy - floor((153 * mp + 2) / 5) + 1)
-end
-
-local COUNTERS = { 'c.sub', 'c.imp', 'c.del', 'c.done', 'c.fail', 'c.dead', 'c.cancel', 'c.expired', 'c.stale',
-    'c.reaped', 'c.lost', 'c.version', 'c.grace', 'c.moved', 'c.mute' }
-
--- Once a second: how fast jobs end, workers that have been silent for an hour, the day's first counters.
-local function tick_second()
-    read_fields({ 'rw', 'rc', 'dy' })
-    if now >= m.rw and now - m.rw < 1000 then
-        return false
-    end
-    local ended = 0
-    for _, n in ipairs(call('HMGET', M, 'c.done', 'c.dead', 'c.cancel', 'c.expired')) do
-        ended = ended + (tonumber(n or nil) or 0)
-    end
-    if m.rw > 0 and now > m.rw then
-        local rate = max(0, ended - m.rc) * 1000000 / (now - m.rw) -- per 1000 s
-        set('dr', floor(0.7 * m.dr + 0.3 * rate))
-    end
-    set('rw', now)
-    set('rc', ended)
-    local silent = call('ZRANGEBYSCORE', P .. 'wr', '-inf', int_text(now - 3600000), 'LIMIT', 0, 32)
-    if #silent > 0 then
-        call('HDEL', P .. 'wl', unpack(silent))
-        call('HDEL', P .. 'wi', unpack(silent))
-        call('ZREM', P .. 'wr', unpack(silent))
-    end
-    local day = floor(now / 86400000)
-    if day ~= m.dy then
-        set('dy', day)
-        local key, fields = P .. 'sd:' .. date_of(day), {}
-        for i, n in ipairs(call('HMGET', M, unpack(COUNTERS))) do
-            fields[#fields + 1] = COUNTERS[i]
-            fields[#fields + 1] = n or '0'
-        end
-        call('HSET', key, unpack(fields))
-        call('EXPIRE', key, 3024000)
-    end
-    return #silent == 32
-end
-
 -- n is what the indexes hold; b and the others can only be known where there is nothing.
 local function recount()
     local waiting = call('ZCARD', P .. 'w')
@@ -617,9 +492,164 @@ local function recount()
     end
 end
 
--- What is due, at most every 250 ms. most: at most so many of each kind (submit, pause).
+-- Everything that is due, at most `most` of each kind; true if there may be more. Its parts are made only here.
+local function do_what_is_due(most)
+    local function tick_delayed(limit)
+        local ids = call('ZRANGEBYSCORE', P .. 'd', '-inf', int_text(now), 'LIMIT', 0, limit)
+        for _, id in ipairs(ids) do
+            local h, key, why = look(id)
+            if h and h.st == 'D' then
+                into_waiting(id, key, h, 'd')
+            else
+                put_right('d', id, key, h, why)
+            end
+        end
+        return #ids == limit
+    end
+
+    local function reap(id, key, h)
+        count('c.reaped')
+        h.crashes = min(h.crashes + 1, 65535)
+        h.err = E_LOST
+        if h.crashes >= h.max_crashes then
+            bury(id, key, h, 'a', 'lease lost')
+        elseif is_late(h, now) then
+            expire(id, key, h, 'a')
+        else
+            into_waiting(id, key, h, 'a')
+        end
+    end
+
+    local function tick_leases(limit)
+        -- Leases that a clock step has put beyond any lease's length.
+        local far = call('ZRANGEBYSCORE', P .. 'a', '(' .. int_text(now + LEASE_MAX), '+inf', 'LIMIT', 0, limit)
+        for _, id in ipairs(far) do
+            call('ZADD', P .. 'a', int_text(now + LEASE_MAX), id)
+        end
+        if now < m.gr then
+            return #far == limit
+        end
+        local ids = call('ZRANGEBYSCORE', P .. 'a', '-inf', int_text(now), 'LIMIT', 0, limit)
+        for _, id in ipairs(ids) do
+            local h, key, why = look(id)
+            if h and h.st == 'A' then
+                reap(id, key, h)
+            else
+                put_right('a', id, key, h, why)
+            end
+        end
+        return #ids == limit or #far == limit
+    end
+
+    local function tick_deadlines(limit)
+        local ids = call('ZRANGEBYSCORE', P .. 'dl', '-inf', int_text(now), 'LIMIT', 0, limit)
+        for _, id in ipairs(ids) do
+            local h, key, why = look(id)
+            if not h then
+                put_right('dl', id, key, h, why)
+            elseif (h.st == 'W' or h.st == 'D') and is_late(h, now) then
+                expire(id, key, h, INDEX[h.st])
+                drop('dl', id)
+            else
+                drop('dl', id)
+            end
+        end
+        return #ids == limit
+    end
+
+    -- Dead letters past their time, and a walk over a few others: an entry of `x` may be what a cut requeue left.
+    local function tick_dead(limit)
+        read_fields({ 'dt', 'xc' })
+        local ids = call('ZRANGEBYSCORE', P .. 'x', '-inf', int_text(now - m.dt), 'LIMIT', 0, limit)
+        for _, id in ipairs(ids) do
+            local h, key, why = look(id)
+            if h and h.st == 'F' and not has(h.fl2, FLAG2_PUSHED_OUT) then
+                call('HDEL', P .. 'er', id)
+                call('UNLINK', key)
+                drop('x', id)
+                add('xby', -h.len)
+            else
+                put_right('x', id, key, h, why)
+            end
+        end
+        if #ids > 0 then
+            return #ids == limit
+        end
+        local some = call('ZRANGE', P .. 'x', int_text(m.xc), int_text(m.xc + 7))
+        for _, id in ipairs(some) do
+            local h, key, why = look(id)
+            if not h or h.st ~= 'F' or has(h.fl2, FLAG2_PUSHED_OUT) then
+                put_right('x', id, key, h, why)
+            end
+        end
+        local at = #some == 8 and m.xc + 8 or 0
+        if at ~= m.xc then
+            set('xc', at)
+        end
+        return false
+    end
+
+    -- yyyymmdd of a day counted from 1970-01-01 (proleptic Gregorian, eras of 400 years from 0000-03-01).
+    local function date_of(day)
+        local z = day + 719468
+        local era = floor(z / 146097)
+        local doe = z - era * 146097
+        local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+        local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+        local mp = floor((5 * doy + 2) / 153)
+        local month = mp < 10 and mp + 3 or mp - 9
+        local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+        return string.format('%04d%02d%02d', year, month, doy - floor((153 * mp + 2) / 5) + 1)
+    end
+
+    local COUNTERS = { 'c.sub', 'c.imp', 'c.del', 'c.done', 'c.fail', 'c.dead', 'c.cancel', 'c.expired', 'c.stale',
+        'c.reaped', 'c.lost', 'c.version', 'c.grace', 'c.moved', 'c.mute' }
+
+    -- Once a second: how fast jobs end, workers that have been silent for an hour, the day's first counters.
+    local function tick_second()
+        read_fields({ 'rw', 'rc', 'dy' })
+        if now >= m.rw and now - m.rw < 1000 then
+            return false
+        end
+        local ended = 0
+        for _, n in ipairs(call('HMGET', M, 'c.done', 'c.dead', 'c.cancel', 'c.expired')) do
+            ended = ended + (tonumber(n or nil) or 0)
+        end
+        if m.rw > 0 and now > m.rw then
+            local rate = max(0, ended - m.rc) * 1000000 / (now - m.rw) -- per 1000 s
+            set('dr', floor(0.7 * m.dr + 0.3 * rate))
+        end
+        set('rw', now)
+        set('rc', ended)
+        local silent = call('ZRANGEBYSCORE', P .. 'wr', '-inf', int_text(now - 3600000), 'LIMIT', 0, 32)
+        if #silent > 0 then
+            call('HDEL', P .. 'wl', unpack(silent))
+            call('HDEL', P .. 'wi', unpack(silent))
+            call('ZREM', P .. 'wr', unpack(silent))
+        end
+        local day = floor(now / 86400000)
+        if day ~= m.dy then
+            set('dy', day)
+            local key, fields = P .. 'sd:' .. date_of(day), {}
+            for i, n in ipairs(call('HMGET', M, unpack(COUNTERS))) do
+                fields[#fields + 1] = COUNTERS[i]
+                fields[#fields + 1] = n or '0'
+            end
+            call('HSET', key, unpack(fields))
+            call('EXPIRE', key, 3024000)
+        end
+        return #silent == 32
+    end
+
+    local more = tick_delayed(min(most, 64))
+    more = tick_leases(min(most, 32)) or more
+    more = tick_deadlines(min(most, 32)) or more
+    more = tick_dead(min(most, 16)) or more
+    return tick_second() or more
+end
+
+-- At most every 250 ms. most: at most so many of each kind (submit, pause).
 local function tick(most)
-    most = most or 64
     local gap = now - m.tk
     if gap < 0 then -- the clock stepped back: a grace that it granted before does not stay
         set('tk', now)
@@ -634,11 +664,7 @@ local function tick(most)
         count('c.grace')
     end
     set('tk', now)
-    local more = tick_delayed(min(most, 64))
-    more = tick_leases(min(most, 32)) or more
-    more = tick_deadlines(min(most, 32)) or more
-    more = tick_dead(min(most, 16)) or more
-    more = tick_second() or more
+    local more = do_what_is_due(most or 64)
     sweep()
     recount()
     if more then
@@ -651,9 +677,7 @@ end
 -- First 8 bytes of the SHA-1 of a worker argument: who holds a delivery.
 local function worker_hash(worker)
     local hex = redis.sha1hex(worker)
-    return (string.gsub(sub(hex, 1, 16), '%x%x', function(two)
-        return string.char(tonumber(two, 16))
-    end))
+    return pack('>I4I4', tonumber(sub(hex, 1, 8), 16), tonumber(sub(hex, 9, 16), 16))
 end
 
 local function seen(worker, info)

@@ -32,7 +32,7 @@ for i = 1, #ARGV, 2 do
     end
 end
 
-open()
+open({ 'ver' })
 for i = 1, #ARGV, 2 do
     if ARGV[i + 1] == '' then
         call('HDEL', M, ARGV[i])

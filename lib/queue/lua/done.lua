@@ -20,14 +20,13 @@ if #ARGV > 3 + 3 * 64 or bytes > 8388608 then
     refuse('IQBIG', 'more than 64 results or 8 MiB')
 end
 
-open()
-read_fields({ 'rt' })
+open({ 'ver', 'n', 'b', 'cw', 'it', 'rt', 'c.done' })
 local hash, codes = worker_hash(worker), {}
 
-local function ttl_of(key, h)
+local function ttl_of(x)
     local kept = ttl
-    if kept == 0 and h.ext > 0 then
-        local own = option(options(key, h), 8)
+    if kept == 0 and x ~= '' then
+        local own = option(x, 8)
         kept = own and #own == 4 and unpack_bytes('>I4', own) or 0
     end
     return max(m.it, kept > 0 and kept or m.rt)
@@ -35,13 +34,13 @@ end
 
 for i = 4, #ARGV, 3 do
     local id, fence = ARGV[i], tonumber(ARGV[i + 1])
-    local h, key = look(id)
+    local h, key, s = look(id, WITH_OPTIONS)
     local ours, code = holds(h, fence, hash)
     if ours then
         code = 1
         h.err = 0
         count('c.done')
-        finish(id, key, h, 'S', ARGV[i + 2], ttl_of(key, h), 'a')
+        finish(id, key, h, 'S', ARGV[i + 2], ttl_of(options(key, h, s)), 'a', s)
     elseif code == 0 and h.fence == fence and h.st == 'S' and h.worker == hash then
         code = 2
     else

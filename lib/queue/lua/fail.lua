@@ -17,7 +17,7 @@ for i = 2, #ARGV, 6 do
     end
 end
 
-open()
+open(STATE)
 local hash = worker_hash(worker)
 
 local function give_back(id, key, h, kind, delay, code, text)

@@ -10,7 +10,7 @@ end
 local cap, most_bytes = need_int(ARGV[1], 1, 256, 'cap'), need_int(ARGV[2], 0, 2 ^ 53, 'max bytes')
 local window, priority = need_int(ARGV[3], 0, 2 ^ 53, 'window'), need_int(ARGV[4], 0, 9, 'priority')
 
-open()
+open(STATE)
 local items, bytes, open_lists = 0, 0, m.pa == 0
 
 -- {"id": "<uuid>", ...}, the id first or last; the worker parses the rest.

@@ -10,7 +10,7 @@ end
 local index = ARGV[2]
 local skip, n = need_int(ARGV[3], 0, 2 ^ 53, 'skip'), need_int(ARGV[4], 1, 256, 'count')
 
-open(true)
+open({ 'ver' }, true)
 local page = {}
 local entries = call('ZRANGE', P .. index, int_text(skip), int_text(skip + n - 1), 'WITHSCORES')
 for i = 1, #entries, 2 do

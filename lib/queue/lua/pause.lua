@@ -8,7 +8,7 @@ if #ARGV ~= 2 then
 end
 local to_set, to_clear = need_int(ARGV[1], 0, 3, 'bits'), need_int(ARGV[2], 0, 3, 'bits')
 
-open()
+open(STATE)
 tick(8)
 local before, after = m.pa, 0
 for _, bit in ipairs({ 1, 2 }) do

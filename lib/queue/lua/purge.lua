@@ -16,7 +16,7 @@ if priority and index ~= 'w' then
     refuse('IQARG', 'priority of what does not wait')
 end
 
-open()
+open(STATE)
 local lo, hi = '-inf', '+inf'
 if priority then
     lo = int_text((9 - priority) * CLASS)

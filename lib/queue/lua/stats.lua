@@ -3,7 +3,7 @@
 -- ARGV: none
 -- Returns [now, waiting, delayed, active, dead, oldest, alive, seen, parked, [name, value, ...]]; docs/protocol.md 5.9
 
-open(true)
+open({ 'ver' }, true)
 local parked = call('ZCOUNT', P .. 'w', int_text(PARKED), '+inf')
 local oldest, seen_last = 0, 0
 local first = call('ZRANGE', P .. 'w', 0, 0)[1]

@@ -17,39 +17,42 @@ end
 
 -- Options are well-formed, and say of the owner what the call says.
 local function check_options(job)
-    local x, at = job.x, 1
+    local x, at, digest, token = job.x, 1, nil, ''
     if #x > 4096 then
         return 'options'
     end
-    while at <= #x do
-        if at + 2 > #x then
-            return 'options'
+    while at + 2 <= #x do
+        local kind, len = unpack_bytes('>BH', x, at)
+        if kind == 1 then
+            token = sub(x, at + 3, at + 2 + len)
+        elseif kind == 3 then
+            digest = sub(x, at + 3, at + 2 + len)
         end
-        local _, len = unpack_bytes('>BH', x, at)
         at = at + 3 + len
     end
     if at ~= #x + 1 then
         return 'options'
     end
-    if (option(x, 1) or '') ~= owner then
+    if token ~= owner then
         return 'owner'
     end
-    job.digest = option(x, 3)
-    if job.digest and #job.digest ~= 16 then
+    job.digest = digest
+    if digest and #digest ~= 16 then
         return 'digest'
     end
-    if sub(job.id, 1, 1) == '_' then
-        if #job.id ~= 32 or not string.find(job.id, '^_[0-9a-f]+$') then
+    if byte(job.id) == 95 then -- '_'
+        if #job.id ~= 32 or string.find(job.id, '[^0-9a-f]', 2) then
             return 'id'
         end
-    elseif not job.digest then
+    elseif not digest then
         return 'digest'
     end
     return nil
 end
 
 local function read_job(i)
-    local job = { id = ARGV[i], x = ARGV[i + 7], stage = ARGV[i + 8] }
+    local job = { id = ARGV[i], x = ARGV[i + 7], stage = ARGV[i + 8], pr = 0, delay = 0, deadline = 0, max_fails = 0,
+        max_crashes = 0, session = false, payload = '', len = 0, digest = false, key = '', head = '', st = 'W' }
     if not is_id(job.id) then
         return job, 'id'
     end
@@ -76,16 +79,6 @@ local function read_job(i)
     return job, check_options(job)
 end
 
--- ms until there may be room for another len bytes.
-local function retry_after(len)
-    if m.dr <= 0 then
-        return 1000
-    end
-    local each = max(1, m.b / max(1, m.n))
-    local too_many = max(1, m.n - 0.9 * m.xn, (m.b + len - 0.9 * m.xb) / each)
-    return floor(max(50, min(5000, too_many * 1000000 / m.dr)))
-end
-
 local jobs = {}
 for j = 1, n do
     local job, wrong = read_job(4 + 10 * (j - 1))
@@ -93,8 +86,21 @@ for j = 1, n do
     jobs[j] = job
 end
 
-open()
+table.insert(STATE, 'c.sub')
+open(STATE)
 tick(8)
+local seq, live, live_bytes = m.q, m.n, m.b
+local closed = has(m.pa, 2)
+
+-- ms until there may be room for another len bytes.
+local function retry_after(len)
+    if m.dr <= 0 then
+        return 1000
+    end
+    local each = max(1, live_bytes / max(1, live))
+    local too_many = max(1, live - 0.9 * m.xn, (live_bytes + len - 0.9 * m.xb) / each)
+    return floor(max(50, min(5000, too_many * 1000000 / m.dr)))
+end
 
 local function is_staged(job, key, h)
     return h.rid == job.stage and h.ext == #job.x and h.len == job.len
@@ -116,32 +122,51 @@ local function duplicate(job, key, h)
     return { 1, letter, how, body }
 end
 
-local function accept(job, key)
-    local h = { ver = 1, st = job.delay > 0 and 'D' or 'W', pr = job.pr, fl = 0, fails = 0, crashes = 0,
-        max_fails = job.max_fails > 0 and job.max_fails or 3, max_crashes = job.max_crashes > 0 and job.max_crashes or 3,
-        ext = #job.x, err = 0, seq = m.q + 1, born = now, fence = 0, at = now, rid = rid, progress = 0,
-        fl2 = job.session and FLAG2_SESSION or 0, deliveries = 0, len = job.len, worker = NOBODY }
+local function accept(job)
+    local flags, deadline, state = 0, now + job.delay + m.ma, 'W'
+    seq, live, live_bytes = seq + 1, live + 1, live_bytes + job.len
     if job.deadline > 0 then
-        h.fl = FLAG_DEADLINE
-        h.deadline = now + job.deadline
-        to_deadlines[#to_deadlines + 1] = int_text(h.deadline)
+        flags, deadline = FLAG_DEADLINE, now + job.deadline
+        to_deadlines[#to_deadlines + 1] = int_text(deadline)
         to_deadlines[#to_deadlines + 1] = job.id
-    else
-        h.deadline = now + job.delay + m.ma
     end
-    local index = job.delay > 0 and to_delayed or to_waiting
-    index[#index + 1] = int_text(job.delay > 0 and now + job.delay or score(h))
-    index[#index + 1] = job.id
+    if job.delay > 0 then
+        state = 'D'
+        to_delayed[#to_delayed + 1] = int_text(now + job.delay)
+        to_delayed[#to_delayed + 1] = job.id
+    else
+        to_waiting[#to_waiting + 1] = int_text((9 - job.pr) * CLASS + seq)
+        to_waiting[#to_waiting + 1] = job.id
+    end
     sessions = sessions or job.session
-    set('q', h.seq)
-    add('n', 1)
-    add('b', job.len)
-    count('c.sub')
-    job.h, job.key = h, key
+    job.st = state
+    job.head = pack(HEADER, 1, state, job.pr, flags, 0, 0, job.max_fails > 0 and job.max_fails or 3,
+        job.max_crashes > 0 and job.max_crashes or 3, #job.x, 0, seq, now, 0, now, deadline, rid, 0,
+        job.session and FLAG2_SESSION or 0, 0, job.len, NOBODY)
     accepted[#accepted + 1] = job
     ours[job.id] = job
-    return { 0, h.seq }
+    return { 0, seq }
 end
+
+local function full(job)
+    if closed then
+        return { 6, 1000 }
+    elseif live + 1 > m.xn or live_bytes + job.len > m.xb then
+        return { 2, retry_after(job.len) }
+    end
+    return nil
+end
+
+-- Mostly all ids are new, which one command tells.
+local keys, none_there = {}, true
+for _, job in ipairs(jobs) do
+    if not job.wrong then
+        job.key = key_of(job.id)
+        keys[#keys + 1] = job.key
+        none_there = none_there and job.stage == ''
+    end
+end
+none_there = none_there and #keys > 0 and call('EXISTS', unpack(keys)) == 0
 
 local function decide(job)
     if job.wrong then
@@ -149,7 +174,10 @@ local function decide(job)
     end
     local twin = ours[job.id] -- the same id earlier in this call
     if twin then
-        return twin.digest == job.digest and { 1, twin.h.st, 0, '' } or { 5 }
+        return twin.digest == job.digest and { 1, twin.st, 0, '' } or { 5 }
+    end
+    if none_there then
+        return full(job) or accept(job)
     end
     local h, key, s = look(job.id)
     if s == 'version' then
@@ -158,13 +186,12 @@ local function decide(job)
     if h and h.st ~= 'N' then
         return duplicate(job, key, h)
     end
-    local full = m.n + 1 > m.xn or m.b + job.len > m.xb
-    local closed = has(m.pa, 2)
-    if full or closed then
+    local refusal = full(job)
+    if refusal then
         if h then
             call('UNLINK', key)
         end
-        return closed and { 6, 1000 } or { 2, retry_after(job.len) }
+        return refusal
     end
     if job.stage ~= '' and not (h and is_staged(job, key, h)) then
         if h then
@@ -172,7 +199,7 @@ local function decide(job)
         end
         return { 9 }
     end
-    return accept(job, key)
+    return accept(job)
 end
 
 local replies = {}
@@ -194,10 +221,10 @@ if sessions then -- lives until the handle's first poll
 end
 for _, job in ipairs(accepted) do
     if job.stage ~= '' then
-        write_head(job.key, job.h)
-        call('PERSIST', job.key)
+        call('PERSIST', job.key) -- first: a job that waits must never have a time to live
+        call('SETRANGE', job.key, 0, job.head)
     else
-        call('SET', job.key, encode(job.h) .. job.x .. job.payload)
+        call('SET', job.key, job.head .. job.x .. job.payload)
     end
 end
 
@@ -212,8 +239,13 @@ elseif #to_delayed > 0 then -- an idle worker must learn the new due time
     end
 end
 
-local closed = has(m.pa, 2)
-local reply = { closed and 0 or max(0, m.xn - m.n), closed and 0 or max(0, m.xb - m.b), 0 }
+if #accepted > 0 then
+    set('q', seq)
+    set('n', live)
+    set('b', live_bytes)
+    count('c.sub', #accepted)
+end
+local reply = { closed and 0 or max(0, m.xn - live), closed and 0 or max(0, m.xb - live_bytes), 0 }
 if closed then
     reply[3] = 1000
 elseif reply[1] == 0 or reply[2] == 0 then

@@ -21,7 +21,7 @@ for i = 4, #ARGV, 3 do
     end
 end
 
-open()
+open(STATE)
 local hash, codes, leases = worker_hash(worker), {}, {}
 for i = 4, #ARGV, 3 do
     local id, fence, progress = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])

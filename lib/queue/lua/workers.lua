@@ -5,7 +5,7 @@
 
 local n = need_int(ARGV[1], 1, 1000, 'count')
 
-open(true)
+open({ 'ver' }, true)
 local entries = call('ZRANGE', P .. 'wr', 0, n - 1, 'REV', 'WITHSCORES')
 local reply = { now }
 for i = 1, #entries, 2 do
