@@ -282,6 +282,56 @@ def a_job_of_a_session_that_ended_is_cancelled(q):
     q.check()
 
 
+def a_late_job_is_not_delivered_even_between_two_ticks(q):
+    q.submit([job(b'soon', deadline=5000), job(b'old')])
+    q.advance(4900)
+    q.touch()
+    q.advance(200)
+    assert [t[0] for t in q.take(8)] == [b'old'] and q.state(b'soon') == 'E'
+    q.submit([job(b'older')])
+    q.advance(DAY - 100)
+    q.touch()
+    q.advance(100)
+    assert not q.take(8) and q.state(b'older') == 'E', 'the max age of jobs without a deadline of their own'
+    q.check()
+
+
+def a_clock_that_blinked_leaves_no_lease_and_no_grace_in_tomorrow(q):
+    q.submit([job(b'a'), job(b'b')])
+    q.touch()
+    q.advance(25 * 3600 * 1000)
+    q.touch()  # a gap: grace
+    q.submit([job(b'c')])
+    held = q.take(1).held()
+    assert held
+    q.advance(-25 * 3600 * 1000)
+    q.touch()
+    q.advance(300)
+    q.touch()
+    assert q.r.zscore(q.P + b'a', held[0][0]) <= q.now() + 300000 and q.field('gr') <= q.now() + 10000
+    for _ in range(80):
+        q.advance(4000)
+        q.touch()
+    assert q.state(held[0][0]) == 'W' and q.head(held[0][0])['crashes'] == 1
+    again = q.take(1).held()
+    assert again[0][1] > held[0][1], 'fences rise whatever the clock does'
+
+
+def an_outage_costs_nobody_a_crash_and_is_not_granted_in_a_row(q):
+    q.submit([job()])
+    held = q.take().held()[0]
+    q.advance(60000)
+    q.touch(worker=OTHER)
+    assert q.state(b'a') == 'A' and q.field('c.grace') == 1
+    q.advance(9000)
+    assert q.touch(held) == [1], 'its worker came back in time'
+    q.advance(31000)
+    q.touch(worker=OTHER)  # ticks 31 s apart are no outage each
+    q.advance(20000)
+    q.touch(worker=OTHER)
+    assert q.head(b'a')['crashes'] == 1
+
+
 # ---- touch, done, fail ----
 
 def touch_renews_and_tells_how_each_job_stands(q):
@@ -375,9 +425,7 @@ def a_lost_lease_gives_the_job_to_others_three_times(q):
     fences = []
     for crash in range(3):
         taken = q.take(1)
-        while not taken:
-            taken = q.take(1)
-        assert taken[0][0] == b'a', taken
+        assert taken and taken[0][0] == b'a', taken
         fences.append(taken[0][1])
         for _ in range(9):
             q.advance(4000)
