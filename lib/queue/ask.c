@@ -48,32 +48,34 @@ int64_t iq_inbox_next_ask_ns(const iq_inbox *inbox)
 
 /* ---- what ---- */
 
+/* Room for `more` entries behind those in use, which move to the front. @return the array, NULL when memory ran out */
+static void *make_room(iq_inbox *inbox, void *array, size_t *first, size_t count, size_t *cap, size_t more, size_t size)
+{
+    if (array != NULL && *first + count + more <= *cap)
+        return array;
+    if (count > 0)
+        memmove(array, (char *)array + *first * size, count * size);
+    *first = 0;
+    if (array != NULL && count + more <= *cap)
+        return array;
+    void *grown = iq_realloc(inbox->env, array, (count + more) * size);
+    if (grown != NULL)
+        *cap = count + more;
+    return grown;
+}
+
 static bool reserve(iq_inbox *inbox, size_t ids, size_t posts)
 {
-    if (inbox->asked_first + inbox->asked_count + ids > inbox->asked_cap) {
-        memmove(inbox->asked, inbox->asked + inbox->asked_first, inbox->asked_count * sizeof *inbox->asked);
-        inbox->asked_first = 0;
-        const size_t want = inbox->asked_count + ids;
-        if (want > inbox->asked_cap) {
-            imgq_id *grown = iq_realloc(inbox->env, inbox->asked, want * sizeof *grown);
-            if (grown == NULL)
-                return false;
-            inbox->asked = grown;
-            inbox->asked_cap = want;
-        }
-    }
-    if (inbox->post_first + inbox->post_count + posts > inbox->post_cap) {
-        memmove(inbox->posts, inbox->posts + inbox->post_first, inbox->post_count * sizeof *inbox->posts);
-        inbox->post_first = 0;
-        const size_t want = inbox->post_count + posts;
-        if (want > inbox->post_cap) {
-            iq_post *grown = iq_realloc(inbox->env, inbox->posts, want * sizeof *grown);
-            if (grown == NULL)
-                return false;
-            inbox->posts = grown;
-            inbox->post_cap = want;
-        }
-    }
+    imgq_id *asked =
+        make_room(inbox, inbox->asked, &inbox->asked_first, inbox->asked_count, &inbox->asked_cap, ids, sizeof *asked);
+    if (asked == NULL)
+        return false;
+    inbox->asked = asked;
+    iq_post *due =
+        make_room(inbox, inbox->posts, &inbox->post_first, inbox->post_count, &inbox->post_cap, posts, sizeof *due);
+    if (due == NULL)
+        return false;
+    inbox->posts = due;
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* Any bytes where a job's result stands, and any state and error beside them. */
 #include <imgq/admin.h>
 
+#include "base/bytes.h"
 #include "queue/result.h"
 
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static void look_at(const imgq_result *result)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static const int states[] = {IMGQ_STATE_SUCCEEDED, IMGQ_STATE_DEAD, IMGQ_STATE_CANCELLED, IMGQ_STATE_EXPIRED, 'Q'};
-    const uint16_t error = len > 1 ? (uint16_t)(bytes[0] << 8 | bytes[1]) : 0;
+    const uint16_t error = len > 1 ? iq_load_be16(bytes) : (uint16_t)0;
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         imgq_result *result = NULL;
         if (iq_result_of_state(fuzz_env(), "fuzz", states[i], error, bytes, len, &result, NULL) != IMGQ_OK)
