@@ -24,6 +24,14 @@ const char *iq_import_shown(const char *path)
     return len > SHOWN_MAX ? path + len - SHOWN_MAX : path;
 }
 
+imgq_status iq_import_one_line(imgq_error *err, imgq_status status)
+{
+    for (char *c = err != NULL ? err->message : NULL; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    return status;
+}
+
 static imgq_status fail_errno(imgq_error *err, const char *attempt, const char *path)
 {
     char why[128];

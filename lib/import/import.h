@@ -25,6 +25,10 @@ IMGQ_CHECKED imgq_status iq_import_open(imgq_env *env, const char *path, iq_weig
  *  them; 64 hex digits and a zero. Errors as of iq_import_open(). */
 IMGQ_CHECKED imgq_status iq_import_source_hash(imgq_env *env, const iq_weights *set, char out[65], imgq_error *err);
 
+/** Names in messages come from files: what would break the line becomes a question mark. err may be NULL. @return
+ * status */
+imgq_status iq_import_one_line(imgq_error *err, imgq_status status);
+
 /** The end of a path, short enough to leave a message room for what it has to say. */
 const char *iq_import_shown(const char *path);
 

@@ -346,7 +346,7 @@ imgq_status iq_keras_h5_open(imgq_env *env, const char *path, iq_weights **out, 
     (void)H5Eset_auto2(H5E_DEFAULT, print, print_user);
     if (status != IMGQ_OK) {
         iq_weights_destroy(r.set);
-        return status;
+        return iq_import_one_line(err, status);
     }
     *out = r.set;
     return IMGQ_OK;

@@ -114,7 +114,7 @@ static imgq_status open_shard(const tfjs *t, const iq_json *entry, char *path, i
     int len = snprintf(path, PATH_MAX, "%s%s", t->folder, name);
     if (len < 0 || len >= PATH_MAX)
         return iq_fail(err, IMGQ_E_CORRUPT, 0, "%s names a shard with a path of %zu bytes", t->shown, strlen(name));
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name must not be waited for */
     if (*fd < 0)
         return iq_fail(err, errno == ENOENT ? IMGQ_E_CORRUPT : IMGQ_E_IO, errno, "open shard %s: %s",
                        iq_import_shown(path), iq_strerror(errno, why, sizeof why));
@@ -335,11 +335,12 @@ imgq_status iq_tfjs_open(imgq_env *env, const char *path, iq_weights **out, imgq
     if (status == IMGQ_OK)
         status = read_groups(&t, err);
     release(&t);
-    if (status == IMGQ_OK)
+    if (status == IMGQ_OK) {
         *out = t.set;
-    else
-        iq_weights_destroy(t.set);
-    return status;
+        return IMGQ_OK;
+    }
+    iq_weights_destroy(t.set);
+    return iq_import_one_line(err, status);
 }
 
 static imgq_status hash_shard(tfjs *t, const iq_json *entry, iq_sha256 *hash, imgq_error *err)
@@ -374,5 +375,5 @@ imgq_status iq_tfjs_hash(imgq_env *env, const char *path, iq_sha256 *hash, imgq_
              entry = iq_json_next(entry))
             status = hash_shard(&t, entry, hash, err);
     release(&t);
-    return status;
+    return status == IMGQ_OK ? status : iq_import_one_line(err, status);
 }

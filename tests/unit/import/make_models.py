@@ -215,6 +215,7 @@ def write_tfjs(folder):
     tfjs(folder, "tfjs_hidden_parent", edit=set_path("a/../../flat.h5"))
     tfjs(folder, "tfjs_root", edit=set_path("/etc/hostname"))
     tfjs(folder, "tfjs_number", edit=set_path(7))
+    tfjs(folder, "tfjs_lines", edit=set_path("/a\nb\x1b[31m"))
     tfjs(folder, "tfjs_graph", format="graph-model")
     tfjs(folder, "tfjs_no_manifest", edit=lambda model, path: model.pop("weightsManifest"))
     tfjs(folder, "tfjs_empty", weights=[])

@@ -268,6 +268,8 @@ static void damaged_tfjs_folders_are_refused(void)
     check_refused("tfjs_long", IMGQ_E_CORRUPT,
                   "shard <>/tfjs_long/group1-shard2of10.bin holds 1040 bytes, its weights ask for 332 more");
     check_refused("tfjs_number", IMGQ_E_CORRUPT, "<>/tfjs_number/model.json names a shard that is not text");
+    check_refused("tfjs_lines", IMGQ_E_CORRUPT,
+                  "<>/tfjs_lines/model.json names the shard \"/a?b?[31m\", which leaves its folder");
     check_refused("tfjs_graph", IMGQ_E_UNSUPPORTED,
                   "<>/tfjs_graph/model.json is a TensorFlow.js graph-model, only a layers-model is read here");
     check_refused("tfjs_no_manifest", IMGQ_E_FORMAT,
