@@ -171,6 +171,34 @@ static void write_value_cases(const cli_program *program, FILE *out)
     fputs("    esac\n", out);
 }
 
+/* Commands of one word and the first words of others, each once; behind a first word what may follow it. */
+static void write_command_cases(const cli_program *program, FILE *out)
+{
+    fputs("    if [[ $COMP_CWORD -eq 1 ]]; then\n        mapfile -t COMPREPLY < <(compgen -W \"", out);
+    for (size_t i = 0; i < program->command_count; i++) {
+        const char *name = program->commands[i].name;
+        const size_t len = strcspn(name, " ");
+        const bool again = i > 0 && strcspn(program->commands[i - 1].name, " ") == len &&
+                           strncmp(program->commands[i - 1].name, name, len) == 0;
+        if (!again)
+            fprintf(out, "%s%.*s", i > 0 ? " " : "", (int)len, name);
+    }
+    fputs("\" -- \"$word\")\n        return\n    fi\n    case $previous in\n", out);
+    for (size_t i = 0; i < program->command_count; i++) {
+        const char *name = program->commands[i].name, *second = strchr(name, ' ');
+        const bool first_of_its_kind = second != NULL && (i == 0 || strncmp(program->commands[i - 1].name, name,
+                                                                            (size_t)(second - name) + 1) != 0);
+        if (!first_of_its_kind)
+            continue;
+        fprintf(out, "    %.*s)\n        mapfile -t COMPREPLY < <(compgen -W \"", (int)(second - name), name);
+        for (size_t k = i; k < program->command_count; k++)
+            if (strncmp(program->commands[k].name, name, (size_t)(second - name) + 1) == 0)
+                fprintf(out, "%s%s", k > i ? " " : "", program->commands[k].name + (second - name) + 1);
+        fputs("\" -- \"$word\")\n        return ;;\n", out);
+    }
+    fputs("    esac\n", out);
+}
+
 void cli_args_completion_bash(const cli_program *program, FILE *out)
 {
     fprintf(out, "# bash completion for %s, made by: %s --completion bash\n", program->name, program->name);
@@ -182,12 +210,8 @@ void cli_args_completion_bash(const cli_program *program, FILE *out)
         if (!program->options[i].hidden)
             fprintf(out, "--%s ", program->options[i].name);
     fputs("--help --version\" -- \"$word\")\n        return\n    fi\n", out);
-    if (program->commands != NULL) {
-        fputs("    if [[ $COMP_CWORD -eq 1 ]]; then\n        mapfile -t COMPREPLY < <(compgen -W \"", out);
-        for (size_t i = 0; i < program->command_count; i++)
-            fprintf(out, "%s%s", i > 0 ? " " : "", program->commands[i].name);
-        fputs("\" -- \"$word\")\n        return\n    fi\n", out);
-    }
+    if (program->commands != NULL)
+        write_command_cases(program, out);
     fputs("    compopt -o filenames\n    mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n}\ncomplete -F ", out);
     write_function_name(program, out);
     fprintf(out, " %s\n", program->name);
