@@ -107,7 +107,8 @@ typedef struct imgq_submit_options {
     uint32_t exif;          /* IMGQ_EXIF_... */
     uint32_t use_background; /* 1: composite alpha over background */
     uint8_t background[3];
-    uint8_t session_bound;  /* 1: cancelled when this handle is gone for 60 s */
+    uint8_t session_bound;  /* 1: cancelled when this handle is gone for 60 s; one that neither awaits nor
+                               processes for so long is gone */
     uint8_t reserved[4];
     int64_t delay_ms;       /* not before this from now */
     int64_t deadline_ms;    /* from now; 0: 24 h */

@@ -118,15 +118,17 @@ imgq_status imgq_queue_attach(imgq_queue *queue, const imgq_id *ids, size_t coun
 imgq_status imgq_queue_cancel_many(imgq_queue *queue, const imgq_id *ids, size_t count, imgq_status *each,
                                    imgq_error *err)
 {
-    imgq_status first = IMGQ_OK;
+    imgq_status first = IMGQ_OK, called = IMGQ_OK;
+    imgq_error call_error = {0};
     for (size_t done = 0; done < count;) {
         const size_t page = count - done < IQ_IDS_PAGE ? count - done : IQ_IDS_PAGE;
         iq_reply *reply = NULL;
-        imgq_error page_error = {0};
-        const imgq_status called = iq_queue_call_ids(queue, &iq_lua_cancel, false, ids + done, page,
-                                                     iq_queue_deadline(queue), "cancel", &reply, &page_error);
+        /* A server that is away is not waited for page by page. */
+        if (called == IMGQ_OK)
+            called = iq_queue_call_ids(queue, &iq_lua_cancel, false, ids + done, page, iq_queue_deadline(queue),
+                                       "cancel", &reply, &call_error);
         for (size_t i = 0; i < page; i++) {
-            imgq_error why = page_error;
+            imgq_error why = call_error;
             const imgq_status status = called != IMGQ_OK ? called
                                                          : iq_id_code_status(iq_reply_at(reply, i), "cancel",
                                                                              &ids[done + i], "has ended already", &why);

@@ -36,6 +36,9 @@ typedef struct batch {
     imgq_status *each;          /* NULL: not asked for */
     imgq_error *err;
     imgq_status first; /* failure; IMGQ_OK: none yet */
+    imgq_status
+        away; /* the server did not answer: the rest is not waited for one page after the other; IMGQ_OK: it did */
+    imgq_error away_error;
 
     size_t count, bytes;
     iq_submission jobs[IQ_SUBMIT_MAX_JOBS];
@@ -398,9 +401,11 @@ static void send_once(batch *b, iq_deadline deadline)
     iq_submissions_add(b->queue, &commands, b->jobs, b->count);
     const imgq_status status = iq_queue_run(b->queue, &commands, &request, replies, &why);
     const size_t last = commands.count - 1;
-    if (status != IMGQ_OK)
+    if (status != IMGQ_OK) {
         settle_all(b, IQ_OUTCOME_UNKNOWN, status, &why);
-    else if (replies[last]->type == IQ_REPLY_ERROR)
+        b->away = status;
+        b->away_error = why;
+    } else if (replies[last]->type == IQ_REPLY_ERROR)
         settle_refused(b, replies[last]);
     else
         take_answers(b, replies[last]);
@@ -439,6 +444,10 @@ static void flush(batch *b)
 {
     if (b->count == 0)
         return;
+    if (b->away != IMGQ_OK) {
+        settle_all(b, IQ_OUTCOME_UNKNOWN, b->away, &b->away_error);
+        return;
+    }
     const iq_deadline deadline = iq_queue_deadline(b->queue);
     if (!ask_for_room(b, deadline))
         return;

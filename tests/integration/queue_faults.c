@@ -112,6 +112,15 @@ static void a_server_that_stays_away_is_unavailable_not_slow(void)
     CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_submit(queue, "y", 1, NULL, NULL, &err));
     CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_get_stats(queue, &stats, &err));
     CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_cancel(queue, &id, &err));
+    /* Many pages do not wait one after the other. */
+    static imgq_payload payloads[5000];
+    static imgq_id ids[5000];
+    static imgq_status each[5000];
+    for (int i = 0; i < 5000; i++)
+        payloads[i] = (imgq_payload){"x", 1};
+    CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_submit_many(queue, payloads, 5000, NULL, ids, each, &err));
+    CHECK_EQ_INT(IMGQ_E_UNAVAILABLE, each[4999]);
+    CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_cancel_many(queue, ids, 5000, each, &err));
     redis_fixture_restart(suite_redis);
     /* Each call here ends after 400 ms, and the back-off of the connection may be longer. */
     imgq_status status = IMGQ_E_UNAVAILABLE;
