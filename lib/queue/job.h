@@ -1,5 +1,5 @@
-/* The taker's side of a handle: what take.c, finish.c, keeper.c, import.c and wake.c share, and what the worker's room
- * asks of them. */
+/* The taker's side of a handle: what taker.c, take.c, wait.c, finish.c, keeper.c, import.c and wake.c share, and what
+ * the worker's room asks of them. */
 #ifndef IQ_QUEUE_JOB_H
 #define IQ_QUEUE_JOB_H
 
@@ -75,11 +75,21 @@ struct iq_taker {
     size_t identity_len;
 };
 
-/* ---- take.c ---- */
+/* ---- taker.c ---- */
 
 /** The handle's taker, made when first asked for; refuses a name that lives elsewhere.
  *  @return IMGQ_OK; IMGQ_E_CONFLICT (a live worker has this name); IMGQ_E_NOMEM; as iq_queue_call() */
 IQ_SHARED imgq_status iq_queue_taker(imgq_queue *queue, iq_taker **out, imgq_error *err);
+
+/* Under the taker's lock. */
+void iq_taker_add(iq_taker *taker, imgq_job *job);
+void iq_taker_remove(iq_taker *taker, imgq_job *job);
+/** Frees what the job owns and itself; it must be in no list. */
+void iq_job_free(imgq_job *job);
+/** The line for TAKE and TOUCH; owned copy, may be NULL. */
+char *iq_taker_copy_info(iq_taker *taker);
+
+/* ---- take.c ---- */
 
 typedef struct iq_take_report {
     uint64_t left;  /* jobs that still wait in the queue */
@@ -95,14 +105,6 @@ typedef struct iq_take_report {
  */
 IQ_SHARED imgq_status iq_queue_take_now(imgq_queue *queue, size_t max, int64_t lease_ms, imgq_job **jobs, size_t *count,
                                         iq_take_report *report, imgq_error *err);
-
-/* Under the taker's lock. */
-void iq_taker_add(iq_taker *taker, imgq_job *job);
-void iq_taker_remove(iq_taker *taker, imgq_job *job);
-/** Frees what the job owns and itself; it must be in no list. */
-void iq_job_free(imgq_job *job);
-/** The line for TAKE and TOUCH; owned copy, may be NULL. */
-char *iq_taker_copy_info(iq_taker *taker);
 
 /* ---- finish.c ---- */
 

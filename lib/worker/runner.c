@@ -98,6 +98,11 @@ static int failure_kind(imgq_status status)
     return ours ? IMGQ_FAIL_TRANSIENT : IMGQ_FAIL_PERMANENT;
 }
 
+static void set_reporting(iq_runner *runner, bool reporting)
+{
+    atomic_store_explicit(&runner->tally->reporting, reporting, memory_order_relaxed);
+}
+
 /* One call for each queue that the jobs come from. Jobs of one queue stand together more often than not, so a simple
  * pass that sends equal neighbours is enough. */
 static void report_failures(iq_runner *runner, size_t count)
@@ -110,7 +115,10 @@ static void report_failures(iq_runner *runner, size_t count)
         for (size_t i = from; i < to; i++)
             iq_log(runner->env, IMGQ_LOG_INFO, "worker", "job %s failed: %s", runner->failures[i].job->id.text,
                    runner->failures[i].why->message);
-        if (iq_jobs_fail(runner->failures + from, to - from, NULL, &err) != IMGQ_OK)
+        set_reporting(runner, true);
+        const imgq_status status = iq_jobs_fail(runner->failures + from, to - from, NULL, &err);
+        set_reporting(runner, false);
+        if (status != IMGQ_OK)
             iq_log(runner->env, IMGQ_LOG_WARNING, "worker", "failures of %zu jobs were not accepted: %s", to - from,
                    err.message);
     }
@@ -201,8 +209,10 @@ static void report_answers(iq_runner *runner, size_t count)
         for (to = from + 1; to < count && runner->jobs[to]->queue == queue;)
             to++;
         imgq_error err = {0};
+        set_reporting(runner, true);
         const imgq_status status =
             imgq_jobs_done(runner->jobs + from, runner->answers + from, to - from, runner->each + from, &err);
+        set_reporting(runner, false);
         note_answers(runner, from, to, status, &err);
     }
 }

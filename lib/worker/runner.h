@@ -3,6 +3,7 @@
 #define IQ_WORKER_RUNNER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,9 +14,10 @@
 /** One thread: the runner's. */
 typedef struct iq_runner iq_runner;
 
-/** How many jobs have ended here; any thread reads. */
+/** What has become of the jobs; any thread reads. */
 typedef struct iq_tally {
     atomic_uint_least64_t done, failed;
+    atomic_bool reporting; /* the runner is telling Redis, which may take as long as an outage lasts */
 } iq_tally;
 
 /**

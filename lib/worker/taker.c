@@ -11,7 +11,10 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { GIVE_BACK_MS = 800 /* a second stop has one second for all */ };
+enum {
+    GIVE_BACK_MS = 800,  /* a second stop has one second for all */
+    FULL_LOOK_MS = 2000, /* while there is no room: how often the host is told of reports that wait for Redis */
+};
 
 /* Empties an eventfd; another reader may have been faster. */
 static void use_up(int fd)
@@ -59,7 +62,9 @@ static void pulse_check(pulse *it, const iq_shift *shift, iq_visit visit, size_t
 {
     const uint64_t ended = atomic_load_explicit(&shift->tally->done, memory_order_relaxed) +
                            atomic_load_explicit(&shift->tally->failed, memory_order_relaxed);
-    if (ended != it->ended || visit == IQ_VISIT_REFUSED || (visit == IQ_VISIT_EMPTY && held == 0))
+    const bool waits_for_redis =
+        visit == IQ_VISIT_REFUSED || atomic_load_explicit(&shift->tally->reporting, memory_order_relaxed);
+    if (ended != it->ended || waits_for_redis || (visit == IQ_VISIT_EMPTY && held == 0))
         iq_shift_progress(shift);
     it->ended = ended;
 }
@@ -85,7 +90,7 @@ static void wind_up(const iq_shift *shift, iq_batcher *batcher, imgq_job **jobs)
             give_back(shift, batcher, true, jobs);
             return;
         }
-        iq_shift_wait(shift, false, -1);
+        iq_shift_wait(shift, false, FULL_LOOK_MS);
         pulse_check(&ended, shift, IQ_VISIT_NONE, 1);
     }
 }
@@ -124,7 +129,7 @@ static imgq_status take_until_stopped(const iq_shift *shift, iq_batcher *batcher
             }
         }
         iq_sources_listen(shift->sources, room > 0);
-        iq_shift_wait(shift, room > 0, -1);
+        iq_shift_wait(shift, room > 0, room > 0 ? -1 : FULL_LOOK_MS);
     }
     return IMGQ_OK;
 }
