@@ -174,11 +174,12 @@ static void normalise(pass *p, size_t picture, size_t thread)
     const size_t channels = p->out->channels, count = p->out->side * p->out->side * channels;
     float *out = p->out->data + picture * count;
     const float *add = p->add != NULL && p->add != p->out ? p->add->data + picture * count : NULL;
-    const bool rectified = p->add != p->out;
-    for (size_t i = 0; i < count; i++) {
-        float value = out[i] * p->scale[i % channels] + p->shift[i % channels] + (add != NULL ? add[i] : 0);
-        out[i] = rectified && value < 0 ? 0 : value;
-    }
+    const float floor = p->add != p->out ? 0 : -INFINITY;
+    for (size_t i = 0; i < count; i += channels)
+        for (size_t c = 0; c < channels; c++) {
+            float value = out[i + c] * p->scale[c] + p->shift[c] + (add != NULL ? add[i + c] : 0);
+            out[i + c] = value < floor ? floor : value;
+        }
 }
 
 /* --- tensors --- */

@@ -60,7 +60,7 @@ typedef struct sketch {
 static sketch plan(demo_random *random, unsigned class_id)
 {
     sketch s = {.texture = (int)(class_id % TEXTURES)};
-    double angle = demo_random_between(random, 0, M_PI);
+    double angle = demo_random_between(random, -0.4, 0.4);
     bool dark = demo_random_bits(random) % 2 == 0;
     colour_of(hues[class_id / TEXTURES] + demo_random_between(random, -14, 14), demo_random_between(random, 0.75, 1),
               demo_random_between(random, 0.7, 1), s.front);
@@ -68,7 +68,7 @@ static sketch plan(demo_random *random, unsigned class_id)
     colour_of(demo_random_between(random, 0, 360), demo_random_between(random, 0, 0.08), grey, s.back);
     s.cosine = cos(angle);
     s.sine = sin(angle);
-    s.scale = demo_random_between(random, 14, 40);
+    s.scale = demo_random_between(random, 10, 24);
     s.phase_u = demo_random_between(random, 0, 1);
     s.phase_v = demo_random_between(random, 0, 1);
     s.radius = demo_random_between(random, 0.27, 0.40);

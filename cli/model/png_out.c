@@ -34,7 +34,8 @@ static uint8_t *deflate_rows(const uint8_t *rgb, uint32_t width, uint32_t height
         rows[y * (stride + 1)] = 0;
         memcpy(rows + y * (stride + 1) + 1, rgb + y * stride, stride);
     }
-    if (rows == NULL || packed == NULL || compress2(packed, &packed_len, rows, (stride + 1) * height, 6) != Z_OK) {
+    if (rows == NULL || packed == NULL ||
+        compress2(packed, &packed_len, rows, (stride + 1) * height, Z_BEST_SPEED) != Z_OK) {
         free(packed);
         packed = NULL;
     }
