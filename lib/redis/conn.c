@@ -165,6 +165,29 @@ static imgq_status wait_for_progress(iq_conn *conn, const exchange *it, imgq_err
     return iq_fail(err, IMGQ_E_TIMEOUT, 0, "no answer before the deadline");
 }
 
+/* Whatever goes now, either way. */
+static imgq_status move_bytes(iq_link *link, imgq_error *err)
+{
+    imgq_status status = iq_link_flush(link, err);
+    if (status == IMGQ_OK)
+        status = iq_link_fill(link, err);
+    /* There was room to send, and nothing to read yet. */
+    return status == IMGQ_E_TIMEOUT ? IMGQ_OK : status;
+}
+
+static imgq_status take_replies(iq_link *link, const exchange *it, iq_reply **replies, size_t *got, imgq_error *err)
+{
+    while (*got < it->count) {
+        iq_reply *reply;
+        const imgq_status status = iq_link_next_reply(link, &reply, err);
+        if (status != IMGQ_OK || reply == NULL)
+            return status;
+        replies[index_of(it, *got)] = reply;
+        ++*got;
+    }
+    return IMGQ_OK;
+}
+
 static imgq_status receive(iq_conn *conn, const exchange *it, iq_reply **replies, size_t *got, imgq_error *err)
 {
     iq_link *link = &conn->link;
@@ -172,16 +195,9 @@ static imgq_status receive(iq_conn *conn, const exchange *it, iq_reply **replies
     while (status == IMGQ_OK && *got < it->count) {
         status = wait_for_progress(conn, it, err);
         if (status == IMGQ_OK)
-            status = iq_link_flush(link, err);
+            status = move_bytes(link, err);
         if (status == IMGQ_OK)
-            status = iq_link_fill(link, err);
-        if (status == IMGQ_E_TIMEOUT && link->fd >= 0 && !iq_deadline_passed(it->deadline))
-            status = IMGQ_OK; /* there was room to send, and nothing to read yet */
-        for (iq_reply *reply = NULL; status == IMGQ_OK && *got < it->count; replies[index_of(it, (*got)++)] = reply) {
-            status = iq_link_next_reply(link, &reply, err);
-            if (status != IMGQ_OK || reply == NULL)
-                break;
-        }
+            status = take_replies(link, it, replies, got, err);
     }
     if (status == IMGQ_OK && (link->out_left > 0 || iq_resp_reader_pending(link->reader) > 0))
         status = iq_fail(err, IMGQ_E_PROTOCOL, 0, "more answers than questions");

@@ -77,10 +77,11 @@ typedef struct iq_call {
  *
  * @param commands  at least one; borrowed
  * @param replies   out, one for each command, each owned, iq_reply_free(); all NULL unless IMGQ_OK
- * @return IMGQ_OK; IMGQ_E_UNAVAILABLE (no connection, broken, or call_ms without a byte moved: "submit at cache:6379:
- * no answer within 5000 ms"); IMGQ_E_TIMEOUT (the deadline); IMGQ_E_CANCELLED (interrupt); IMGQ_E_DENIED (the greeting:
- *         password, user); IMGQ_E_PROTOCOL (no RESP2 there); IMGQ_E_LIMIT (a command or a reply); IMGQ_E_NOMEM;
- *         IMGQ_E_INVALID (another process, or a connection with subscriptions)
+ * @return IMGQ_OK; IMGQ_E_UNAVAILABLE (no connection before the deadline, broken, or call_ms without a byte moved:
+ *         "submit at cache:6379: no answer within 5000 ms"); IMGQ_E_TIMEOUT (the deadline, while an answer was due);
+ *         IMGQ_E_CANCELLED (interrupt); IMGQ_E_DENIED (the greeting: password, user); IMGQ_E_PROTOCOL (no RESP2 there);
+ *         IMGQ_E_LIMIT (a command or a reply); IMGQ_E_NOMEM; IMGQ_E_IO (no descriptor left);
+ *         IMGQ_E_INVALID (another process, no such database, or a connection with another use)
  */
 IQ_SHARED imgq_status iq_conn_call(iq_conn *conn, const iq_commands *commands, const iq_call *call, iq_reply **replies,
                                    imgq_error *err);
