@@ -68,6 +68,52 @@ def garbage_in_the_queue_never_blocks_it(q):
     assert not q.r.exists(q.P + b'jhash') and not q.r.exists(q.P + b'jlist')
 
 
+def garbage_arguments_are_refused_before_anything_is_written(q):
+    """Each script with one argument replaced, left out or doubled: it answers, or refuses by name and changes nothing."""
+    seed = int(os.environ.get('IMGQ_SEED', '11'))
+    print('seed', seed)
+    rnd = random.Random(seed)
+    worker = b'worker-1' + b'\1' * 8
+    q.submit([job(b'%d' % i, fails=1) for i in range(20)])
+    held = q.take(8).held()
+    q.fail(*held[7])
+    (a, fa), (b, fb), (c, fc) = held[:3]
+    good = {
+        'submit': q.submit_arguments([job(b'n1', deadline=5000), job(b'n2', delay=50)], RID), 'take': [worker, b'i', 99, 2, 1000, 30000],
+        'touch': [worker, b'i', 30000, a, fa, 10, b, fb, 255], 'done': [worker, 0, b'', a, fa, b'{}', b, fb, b'{}'],
+        'fail': [worker, a, fa, 'T', 10, 13, b'bad', c, fc, 'R', 0, 0, b''], 'status': [b'', a, b], 'attach': [b'', RID, a, b],
+        'ack': [b'', a], 'cancel': [b'', a, b], 'requeue': [b'*', held[7][0]], 'purge': ['w', 5, 0, 10, b'5:a'], 'pause': [1, 2],
+        'config': ['xn', 100, 'wt', '1,2,3,4,5,6,7,8,9,0'], 'stats': [], 'list': [b'*', 'w', 0, 10], 'workers': [10],
+        'import': [10, 1000, 10, 5]}
+    junk = [b'', b'-1', b'nan', b'inf', b'1e9', b'0x10', b' 1', b'1 ', b'99999999999999999', b'9007199254740993', b'\0', b'*', b'x' * 70,
+            b'x' * 5000, rnd.randbytes(8), rnd.randbytes(16), b'1.5', b'+1', b'5', b'W', b'\xff' * 4]
+    refusals = answers = 0
+    for _ in range(1500):
+        name = rnd.choice(list(good))
+        arguments = list(good[name])
+        for _ in range(rnd.choice([1, 1, 2])):
+            at = rnd.randrange(len(arguments) + 1)
+            kind = rnd.random()
+            if kind < .8 and at < len(arguments):
+                arguments[at] = rnd.choice(junk)
+            elif kind < .9:
+                arguments.insert(at, rnd.choice(junk))
+            elif at < len(arguments):
+                del arguments[at]
+        before = q.r.execute_command('DEBUG', 'DIGEST')
+        try:
+            q.call(name, *arguments, keys=['images'] if name == 'import' else ())
+            answers += 1
+        except redis.exceptions.ResponseError as error:
+            assert str(error)[:5] in ('IQARG', 'IQBIG', 'IQOLD'), (name, arguments, error)
+            assert q.r.execute_command('DEBUG', 'DIGEST') == before, (name, arguments, error)
+            refusals += 1
+        q.advance(100)
+    assert refusals > 300 and answers > 100, (refusals, answers)
+    live, size = q.check()
+    assert (q.field('n'), q.field('b')) == (live, size)
+
+
 def records_of_another_version_stay_behind_everything(q):
     for i in range(300):
         q.r.set(q.P + b'jv2-%d' % i, encode(ver=2))
@@ -273,4 +319,4 @@ def bad_images_cannot_fill_the_server(q):
 
 
 if __name__ == '__main__':
-    run(*tests_of(sys.modules['__main__']))
+    run(*tests_of(sys.modules['__main__']), config='enable-debug-command local')

@@ -332,6 +332,15 @@ def an_outage_costs_nobody_a_crash_and_is_not_granted_in_a_row(q):
     assert q.head(b'a')['crashes'] == 1
 
 
+def an_outage_does_not_end_a_session(q):
+    q.submit([job(flags=256)], rid=RID)
+    q.touch()
+    q.advance(61000)
+    q.r.delete(q.P + b's:' + RID)  # what its time to live did meanwhile
+    assert [t[0] for t in q.take(1)] == [b'a'], 'its producer has had no time to renew it'
+    q.check()
+
+
 # ---- touch, done, fail ----
 
 def touch_renews_and_tells_how_each_job_stands(q):
