@@ -24,7 +24,7 @@ typedef struct imgq_id {
     char text[65];
 } imgq_id;
 
-enum { IMGQ_ROLE_PRODUCER = 1, IMGQ_ROLE_WORKER = 2, IMGQ_ROLE_OPERATOR = 4 };
+enum { IMGQ_ROLE_PRODUCER = 1, IMGQ_ROLE_WORKER = 2, IMGQ_ROLE_OPERATOR = 4, IMGQ_ROLE_READER = 8 /* looks only */ };
 
 typedef struct imgq_queue_options {
     size_t size;

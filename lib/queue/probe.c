@@ -44,7 +44,10 @@ imgq_status iq_queue_probe(imgq_queue *queue, iq_deadline deadline, imgq_error *
     static const struct {
         uint32_t bit;
         const char *name;
-    } roles[] = {{IMGQ_ROLE_PRODUCER, "producer"}, {IMGQ_ROLE_WORKER, "worker"}, {IMGQ_ROLE_OPERATOR, "operator"}};
+    } roles[] = {{IMGQ_ROLE_READER, "reader"},
+                 {IMGQ_ROLE_PRODUCER, "producer"},
+                 {IMGQ_ROLE_WORKER, "worker"},
+                 {IMGQ_ROLE_OPERATOR, "operator"}};
     char missing[160] = "", names[40] = "";
     imgq_status status = IMGQ_OK;
     for (size_t i = 0; status == IMGQ_OK && i < sizeof roles / sizeof *roles; i++) {

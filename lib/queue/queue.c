@@ -98,7 +98,7 @@ static imgq_status set_names(imgq_queue *queue, const imgq_queue_options *option
 
 static imgq_status set_options(imgq_queue *queue, const imgq_queue_options *given, imgq_error *err)
 {
-    const uint32_t every_role = IMGQ_ROLE_PRODUCER | IMGQ_ROLE_WORKER | IMGQ_ROLE_OPERATOR;
+    const uint32_t every_role = IMGQ_ROLE_READER | IMGQ_ROLE_PRODUCER | IMGQ_ROLE_WORKER | IMGQ_ROLE_OPERATOR;
     imgq_queue_options *options = &queue->options;
     *options = *given;
     if (options->roles == 0)

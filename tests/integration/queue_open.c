@@ -75,7 +75,7 @@ static void wrong_arguments_are_told_apart(void)
     bad[0].name = "a:b";
     bad[1].import_list = "{x}";
     bad[2].worker_name = "two words";
-    bad[3].roles = 8;
+    bad[3].roles = 16;
     bad[4].max_connections = 1000;
     bad[5].size = 3;
     for (size_t i = 0; i < 6; i++)
