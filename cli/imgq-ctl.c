@@ -121,6 +121,12 @@ static void on_signal(void *user, int signal, int nth)
         _exit(128 + signal);
 }
 
+/* What a user may do who has the rights of share/imgq/reader.acl and no more. */
+static bool looks_only(size_t command)
+{
+    return command == CTL_STATS || command == CTL_SHOW || command == CTL_WORKERS || command == CTL_DEAD_LIST;
+}
+
 static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
 {
     imgq_env_options env_options = IMGQ_ENV_OPTIONS_INIT;
@@ -134,7 +140,7 @@ static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
     env_options.log_fn = cli_log_fn;
     env_options.log_user = log;
     queue_options.no_notify = 1;
-    queue_options.roles = IMGQ_ROLE_OPERATOR;
+    queue_options.roles = looks_only(c->args->command) ? IMGQ_ROLE_READER : IMGQ_ROLE_OPERATOR;
     if (imgq_env_create(&env_options, &c->env, &err) != IMGQ_OK ||
         imgq_queue_open(c->env, connect->redis, &queue_options, &queue, &err) != IMGQ_OK)
         return cli_connect_failed(c->args, &err);

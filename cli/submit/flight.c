@@ -78,6 +78,8 @@ static void settle(flight *f, slot *s, const imgq_id *id, imgq_status status, co
     s->status = status;
     if (status == IMGQ_OK) {
         s->id = *id;
+        free(s->payload.data); /* Redis has it now: a window of photos need not fit into our memory */
+        s->payload = (cli_bytes){0};
         order_fly(&f->order, s);
         if (f->run->set->no_wait)
             order_finish(&f->order, s, NULL);

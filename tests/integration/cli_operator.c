@@ -7,6 +7,7 @@
 #include "integration/cli_process.h"
 #include "support/check.h"
 #include "support/redis_fixture.h"
+#include "support/shared.h"
 
 static redis_fixture *redis;
 static const char *url;
@@ -159,6 +160,38 @@ static void workers_are_listed_with_what_they_say_of_themselves(void)
     echo_stop(worker);
 }
 
+/* The users' rights as share/imgq has them. */
+static void a_reader_may_look_and_no_more(void)
+{
+    char acl[4096], line[4200];
+    FILE *file = fopen(source_path("share/imgq/reader.acl"), "r");
+    submit("reader", "one", "1");
+    if (!CHECK(file != NULL))
+        return;
+    bool is_set = false;
+    while (fgets(acl, sizeof acl, file) != NULL && !is_set) {
+        acl[strcspn(acl, "\n")] = '\0';
+        if (strncmp(acl, "user ", 5) != 0)
+            continue;
+        snprintf(line, sizeof line, "ACL SETUSER %s >look", acl + 5);
+        CHECK_EQ_STR("OK", redis_fixture_ask(redis, line));
+        is_set = true;
+    }
+    fclose(file);
+    CHECK(is_set);
+    char with_user[128];
+    snprintf(with_user, sizeof with_user, "redis://imgq-reader@127.0.0.1:%d", redis_fixture_port(redis));
+    setenv("IMGQ_REDIS_PASSWORD", "look", 1);
+    CHECK_CONTAINS("\nwaiting        1 ", cli_run("imgq-ctl", "--redis", with_user, "-qreader", "stats", NULL)->out);
+    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", with_user, "-qreader", "show", "one", NULL)->code);
+    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", with_user, "-qreader", "workers", NULL)->code);
+    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", with_user, "-qreader", "dead", "list", NULL)->code);
+    const cli_result *got = cli_run("imgq-ctl", "--redis", with_user, "-qreader", "cancel", "one", NULL);
+    CHECK_EQ_INT(7, got->code);
+    CHECK_CONTAINS("imgq-ctl: the user lacks rights for operator: ACL SETUSER", got->err);
+    unsetenv("IMGQ_REDIS_PASSWORD");
+}
+
 static void a_wrong_setting_says_the_choices(void)
 {
     check(CTL("set", "set", "max_jobs", "7"), 0, "queue set: max_jobs is 7\n", "");
@@ -177,6 +210,7 @@ static const check_test tests[] = {
     CHECK_TEST(cancelling_says_what_could_not_be_cancelled),
     CHECK_TEST(a_paused_queue_takes_nothing_and_gives_nothing),
     CHECK_TEST(workers_are_listed_with_what_they_say_of_themselves),
+    CHECK_TEST(a_reader_may_look_and_no_more),
     CHECK_TEST(a_wrong_setting_says_the_choices),
 };
 
