@@ -131,10 +131,8 @@ static const cli_program program = {
     .synopsis = synopsis,
     .options = options,
     .option_count = sizeof options / sizeof *options,
-    .notes =
-        "SIGTERM or SIGINT: the batch in hand is finished, the rest is given back, and the exit code is 0. A second "
-        "one: everything is given back, within a second.\n"
-        "Exit codes: 2 usage, 6 no Redis at the start, 7 model, password or server wrong.",
+    .notes = "SIGTERM or SIGINT: the batch in hand is finished, the rest is given back, and\n"
+             "the exit code is 0. A second one: everything is given back within a second.",
 };
 
 /* ---- what a handler needs; no argument reaches it ---- */
