@@ -299,9 +299,9 @@ static void take_resubmitted(iq_inbox *inbox, const imgq_id *id, const iq_reply 
     iq_follow *follow = find(inbox, id);
     if (follow != NULL && (code == IQ_SUBMIT_CONFLICT || code == IQ_SUBMIT_BADARG))
         iq_inbox_end_failed(inbox, follow, IMGQ_E_LOST, "the job is gone from Redis and could not be submitted again");
-    else if (follow != NULL && (code == IQ_SUBMIT_NEW || code == IQ_SUBMIT_DUP))
-        iq_log(inbox->env, IMGQ_LOG_WARNING, "queue", "job %s was lost by Redis and submitted again", id->text);
     pthread_mutex_unlock(&inbox->lock);
+    if (code == IQ_SUBMIT_NEW)
+        iq_log(inbox->env, IMGQ_LOG_WARNING, "queue", "job %s was lost by Redis and submitted again", id->text);
 }
 
 /* An emptied server has no version: say it, and the next round asks again. */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fail.h"
+#include "queue/probe.h"
 #include "queue/queue.h"
 
 #include <poll.h>
@@ -56,6 +57,13 @@ void iq_queue_free_replies(iq_reply **replies, size_t count)
     }
 }
 
+/* A script that met a right it lacks says so in words of its own in Redis 7.0. */
+static bool lacks_a_right(const iq_reply *reply)
+{
+    return iq_reply_is_error(reply, "NOPERM") ||
+           (reply->type == IQ_REPLY_ERROR && strstr(reply->text, "The user executing the script can't") != NULL);
+}
+
 imgq_status iq_queue_reply_check(const iq_reply *reply, const char *what, imgq_error *err)
 {
     imgq_status status = iq_reply_check(reply, what, err);
@@ -67,13 +75,15 @@ imgq_status iq_queue_reply_check(const iq_reply *reply, const char *what, imgq_e
         status = IMGQ_E_LIMIT;
     else if (iq_reply_is_error(reply, "IQARG"))
         status = IMGQ_E_INTERNAL;
+    else if (lacks_a_right(reply))
+        status = IMGQ_E_DENIED;
     if (err != NULL)
         err->status = status;
     return status;
 }
 
 /* What the replies of one attempt mean for the whole. */
-typedef enum verdict { VERDICT_ANSWER, VERDICT_REPEAT, VERDICT_REPAIR } verdict;
+typedef enum verdict { VERDICT_ANSWER, VERDICT_REPEAT, VERDICT_REPAIR, VERDICT_PROBE } verdict;
 
 static verdict judge(iq_reply *const *replies, size_t count, unsigned flags, imgq_error *why)
 {
@@ -82,6 +92,8 @@ static verdict judge(iq_reply *const *replies, size_t count, unsigned flags, img
             continue;
         if (iq_reply_is_error(replies[i], "IQVER"))
             return VERDICT_REPAIR;
+        if (lacks_a_right(replies[i]) && (flags & IQ_CALL_NO_PROBE) == 0)
+            return VERDICT_PROBE;
         const imgq_status status = iq_reply_check(replies[i], "Redis", why);
         if (status == IMGQ_E_UNAVAILABLE)
             return VERDICT_REPEAT;
@@ -118,6 +130,13 @@ static imgq_status attempt(imgq_queue *queue, const iq_commands *commands, const
     return iq_conn_pool_call(queue->lines[request->line], commands, &call, replies, err);
 }
 
+static imgq_status fail_with(const imgq_error *why, imgq_error *err)
+{
+    if (err != NULL)
+        *err = *why;
+    return why->status;
+}
+
 imgq_status iq_queue_run(imgq_queue *queue, const iq_commands *commands, const iq_request *request, iq_reply **replies,
                          imgq_error *err)
 {
@@ -129,7 +148,12 @@ imgq_status iq_queue_run(imgq_queue *queue, const iq_commands *commands, const i
         imgq_status status = attempt(queue, commands, request, replies, &why);
         if (status == IMGQ_OK) {
             const verdict v = judge(replies, commands->count, request->flags, &why);
-            if (v == VERDICT_ANSWER || (v == VERDICT_REPAIR && repaired))
+            /* Of a right that was taken away Redis names the command alone; the probe says what to grant. */
+            if (v == VERDICT_PROBE && iq_queue_probe(queue, request->deadline, &why) == IMGQ_E_DENIED) {
+                iq_queue_free_replies(replies, commands->count);
+                return fail_with(&why, err);
+            }
+            if (v == VERDICT_ANSWER || v == VERDICT_PROBE || (v == VERDICT_REPAIR && repaired))
                 return IMGQ_OK;
             iq_queue_free_replies(replies, commands->count);
             if (v == VERDICT_REPAIR) {
@@ -143,11 +167,8 @@ imgq_status iq_queue_run(imgq_queue *queue, const iq_commands *commands, const i
             }
         }
         const bool again = status == IMGQ_E_UNAVAILABLE || status == IMGQ_E_BUSY;
-        if (!again || (request->flags & IQ_CALL_ONCE) != 0 || iq_deadline_passed(request->deadline)) {
-            if (err != NULL)
-                *err = why;
-            return status;
-        }
+        if (!again || (request->flags & IQ_CALL_ONCE) != 0 || iq_deadline_passed(request->deadline))
+            return fail_with(&why, err);
         if (!answered)
             continue;
         const uint32_t wait_ms = why.retry_after_ms > 0 ? why.retry_after_ms : backoff_ms;

@@ -293,15 +293,6 @@ static void take_message(iq_inbox *inbox, const iq_event *event)
         take_note(inbox, &note);
 }
 
-static void take_refusal(iq_inbox *inbox, const iq_event *event)
-{
-    inbox->subscription = IQ_SUB_REFUSED;
-    if (!inbox->told_refusal)
-        iq_log(inbox->env, IMGQ_LOG_WARNING, "queue", "queue %s: no notifications, asking instead: %s",
-               inbox->queue->name, event->error.message);
-    inbox->told_refusal = true;
-}
-
 static void take_loss(iq_inbox *inbox, const imgq_error *why, int64_t now_ns)
 {
     if (inbox->down_ns == 0)
@@ -324,7 +315,7 @@ static void take_heard(iq_inbox *inbox, const iq_event *event)
         inbox->ask_all_ns = now_ns;
         break;
     case IQ_EVENT_REFUSED:
-        take_refusal(inbox, event);
+        inbox->subscription = IQ_SUB_REFUSED;
         break;
     case IQ_EVENT_LOST:
         if (inbox->subscription == IQ_SUB_ON)
@@ -336,6 +327,15 @@ static void take_heard(iq_inbox *inbox, const iq_event *event)
     }
 }
 
+/* Not under the lock: the log is the host's. */
+static void tell_refusal(iq_inbox *inbox, const iq_event *event)
+{
+    if (!inbox->told_refusal)
+        iq_log(inbox->env, IMGQ_LOG_WARNING, "queue", "queue %s: no notifications, asking instead: %s",
+               inbox->queue->name, event->error.message);
+    inbox->told_refusal = true;
+}
+
 static void hear(iq_inbox *inbox)
 {
     iq_event event;
@@ -344,6 +344,8 @@ static void hear(iq_inbox *inbox)
         pthread_mutex_lock(&inbox->lock);
         take_heard(inbox, &event);
         pthread_mutex_unlock(&inbox->lock);
+        if (event.type == IQ_EVENT_REFUSED)
+            tell_refusal(inbox, &event);
         iq_event_release(&event);
     }
     if (status == IMGQ_E_NOMEM) {

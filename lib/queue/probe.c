@@ -26,7 +26,7 @@ static imgq_status probe_role(imgq_queue *queue, const char *role, iq_deadline d
 {
     iq_commands commands;
     iq_reply *reply = NULL;
-    const iq_request request = {.line = IQ_LINE_COMMAND, .deadline = deadline};
+    const iq_request request = {.line = IQ_LINE_COMMAND, .flags = IQ_CALL_NO_PROBE, .deadline = deadline};
     iq_commands_init(&commands, queue->env);
     iq_queue_add_script(queue, &commands, &iq_lua_probe);
     iq_commands_text(&commands, role);

@@ -62,6 +62,7 @@ void iq_queue_add_owner(const imgq_queue *queue, iq_commands *commands);
 enum {
     IQ_CALL_REPEAT_BUSY = 1, /* also repeat what OOM, MISCONF and NOREPLICAS refused, each after its time */
     IQ_CALL_ONCE = 2,        /* never repeat: the one attempt's failure is the answer */
+    IQ_CALL_NO_PROBE = 8,    /* an answer of NOPERM is the answer */
     IQ_CALL_PATIENT = 4      /* the deadline ends the repeating alone: a large payload that moves is not cut */
 };
 /** How a pipeline is sent. */
@@ -82,8 +83,8 @@ typedef struct iq_request {
  * @param replies   out, one for each command, each owned: iq_reply_free(); all NULL unless IMGQ_OK. One may still be an
  *                  error reply that is an answer (OOM, WRONGTYPE, NOPERM, IQ...): iq_queue_reply_check()
  * @return IMGQ_OK; IMGQ_E_UNAVAILABLE, IMGQ_E_TIMEOUT (whether it was done is not known); IMGQ_E_BUSY (with
- * REPEAT_BUSY: still refused at the deadline); IMGQ_E_CANCELLED (interrupted); IMGQ_E_DENIED (password, user);
- * IMGQ_E_NOMEM; IMGQ_E_LIMIT; IMGQ_E_PROTOCOL
+ * REPEAT_BUSY: still refused at the deadline); IMGQ_E_CANCELLED (interrupted); IMGQ_E_DENIED (password, user, or a
+ * right taken away meanwhile, named); IMGQ_E_NOMEM; IMGQ_E_LIMIT; IMGQ_E_PROTOCOL
  */
 imgq_status iq_queue_run(imgq_queue *queue, const iq_commands *commands, const iq_request *request, iq_reply **replies,
                          imgq_error *err);

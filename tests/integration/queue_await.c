@@ -388,6 +388,44 @@ static void a_hosts_loop_never_blocks_on_a_stopped_server(void)
     imgq_queue_close(queue);
 }
 
+static void a_hosts_loop_survives_a_server_that_comes_back(void)
+{
+    imgq_queue *queue = suite_open_plain("loop-back");
+    const imgq_id id = suite_submit(queue, "x", NULL);
+    redis_fixture_kill(suite_redis); /* without persistence: the job is gone with it */
+    for (int i = 0; i < 10; i++) {
+        imgq_error err;
+        imgq_result *ready = NULL;
+        struct pollfd fd = {.fd = imgq_queue_fd(queue), .events = (short)imgq_queue_events(queue)};
+        CHECK_STATUS(IMGQ_E_TIMEOUT, imgq_queue_process(queue, &ready, &err));
+        (void)poll(&fd, 1, 20);
+    }
+    redis_fixture_restart(suite_redis);
+    imgq_result *result = loop_once(queue);
+    if (result != NULL) {
+        CHECK_EQ_STR(id.text, imgq_result_id(result).text);
+        CHECK_EQ_INT(IMGQ_E_LOST, imgq_result_status(result));
+    }
+    imgq_result_destroy(result);
+    imgq_queue_close(queue);
+}
+
+static void the_first_submission_to_a_stopped_server_ends(void)
+{
+    imgq_error err;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    options.call_ms = options.connect_ms = 200;
+    imgq_queue *queue = suite_open("first-stop", &options);
+    redis_fixture_pause(suite_redis);
+    CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_queue_submit(queue, "x", 1, NULL, NULL, &err));
+    redis_fixture_resume(suite_redis);
+    imgq_status status = IMGQ_E_UNAVAILABLE;
+    for (int tries = 0; tries < 50 && status == IMGQ_E_UNAVAILABLE; tries++)
+        status = imgq_queue_submit(queue, "x", 1, NULL, NULL, &err);
+    CHECK_EQ_INT(IMGQ_OK, status);
+    imgq_queue_close(queue);
+}
+
 /* ---- losses ---- */
 
 static void an_answer_given_while_the_subscription_was_cut_arrives(void)
@@ -504,6 +542,8 @@ static const check_test tests[] = {
     CHECK_TEST(a_hosts_loop_gets_every_end_without_awaiting),
     CHECK_TEST(a_hosts_loop_asks_where_publications_are_dropped),
     CHECK_TEST(a_hosts_loop_never_blocks_on_a_stopped_server),
+    CHECK_TEST(a_hosts_loop_survives_a_server_that_comes_back),
+    CHECK_TEST(the_first_submission_to_a_stopped_server_ends),
     CHECK_TEST(an_answer_given_while_the_subscription_was_cut_arrives),
     CHECK_TEST(a_server_that_has_forgotten_its_scripts_is_told_them_again),
     CHECK_TEST(a_job_that_is_gone_from_redis_is_lost_not_waited_for),

@@ -269,6 +269,39 @@ static void a_missing_right_is_named(void)
     imgq_queue_close(queue);
 }
 
+static void a_right_taken_away_later_is_named_as_well(void)
+{
+    imgq_error err;
+    imgq_queue *queue = NULL;
+    suite_ask("OK", "ACL SETUSER poor reset on >secret ~iq:* &* +@all");
+    CHECK_OK(open_role("poor", IMGQ_ROLE_PRODUCER, &queue, &err));
+    (void)suite_submit(queue, "x", NULL);
+    suite_ask("OK", "ACL SETUSER poor -zadd");
+    CHECK_STATUS(IMGQ_E_DENIED, imgq_queue_submit(queue, "y", 1, NULL, NULL, &err));
+    CHECK_EQ_STR("the user lacks rights for producer: ACL SETUSER ... +zadd", err.message);
+    suite_ask("OK", "ACL SETUSER poor +zadd");
+    CHECK_OK(imgq_queue_submit(queue, "y", 1, NULL, NULL, &err));
+    imgq_queue_close(queue);
+}
+
+static void a_queue_whose_keys_are_of_another_type_is_refused(void)
+{
+    imgq_error err;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    options.name = "odd";
+    suite_ask("OK", "SET iq:{odd.0}:m garbage");
+    CHECK_STATUS(IMGQ_E_UNSUPPORTED, open_with(redis_fixture_url(suite_redis), &options, &err));
+    CHECK_CONTAINS("open the queue: WRONGTYPE", err.message);
+    suite_ask("(integer) 1", "DEL iq:{odd.0}:m");
+    imgq_queue *queue = suite_open_plain("odd");
+    suite_ask("OK", "SET iq:{odd.0}:w garbage");
+    CHECK_STATUS(IMGQ_E_UNSUPPORTED, imgq_queue_submit(queue, "x", 1, NULL, NULL, &err));
+    CHECK_CONTAINS("WRONGTYPE", err.message);
+    suite_ask("(integer) 1", "DEL iq:{odd.0}:w");
+    CHECK_OK(imgq_queue_submit(queue, "x", 1, NULL, NULL, &err));
+    imgq_queue_close(queue);
+}
+
 static const check_test tests[] = {
     CHECK_TEST(a_queue_opens_and_says_its_names),
     CHECK_TEST(nobody_there_is_unavailable),
@@ -282,5 +315,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_producers_rights_are_enough_for_all_that_producers_do),
     CHECK_TEST(each_role_opens_with_its_file_and_not_with_a_lesser_one),
     CHECK_TEST(a_missing_right_is_named),
+    CHECK_TEST(a_right_taken_away_later_is_named_as_well),
+    CHECK_TEST(a_queue_whose_keys_are_of_another_type_is_refused),
 };
 SUITE_MAIN("opening", NULL, tests)
