@@ -181,10 +181,10 @@ typedef struct app {
     served served;
 } app;
 
-/* Away for a moment: the one failure that --wait-redis waits out. */
+/* Away, or too full to begin a queue, for a moment: what --wait-redis waits out. */
 static bool is_away(imgq_status status)
 {
-    return status == IMGQ_E_UNAVAILABLE || status == IMGQ_E_TIMEOUT;
+    return status == IMGQ_E_UNAVAILABLE || status == IMGQ_E_TIMEOUT || status == IMGQ_E_BUSY;
 }
 
 static void sleep_one_second(void)

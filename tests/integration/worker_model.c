@@ -337,6 +337,36 @@ static void sigterm_finishes_the_batch_in_hand_and_gives_back_the_rest(void)
     imgq_queue_close(queue);
 }
 
+static void a_second_signal_does_not_wait_for_the_forward_pass(void)
+{
+    if (!shared_is_there())
+        return;
+    imgq_error err;
+    enum { JOBS = 64 };
+    imgq_queue *queue = open_queue("hurry");
+    for (size_t i = 0; i < JOBS; i++)
+        submit(queue, shared_path(CASTLE), IMGQ_MEDIA_U8);
+    worker_process *worker =
+        worker_start_ready(redis_fixture_url(redis), ARGS("--model", shared_path("models/resnet50_keras.h5"), "--queue",
+                                                          "hurry", "--batch", "64", "--threads", "1"));
+    imgq_queue_stats stats = IMGQ_QUEUE_STATS_INIT;
+    for (int i = 0; i < 6000 && stats.active < JOBS; i++) {
+        CHECK_OK(imgq_queue_get_stats(queue, &stats, &err));
+        usleep(5000);
+    }
+    CHECK_EQ_SIZE(JOBS, stats.active);
+    usleep(200000); /* a batch of 64 runs for seconds */
+    worker_signal(worker, SIGTERM);
+    usleep(50000);
+    worker_signal(worker, SIGTERM);
+    CHECK_EQ_INT(128 + SIGTERM, worker_wait(worker));
+    CHECK_OK(imgq_queue_get_stats(queue, &stats, &err));
+    CHECK_EQ_SIZE(0, stats.active);
+    CHECK_EQ_SIZE(JOBS, stats.waiting);
+    worker_end(worker);
+    imgq_queue_close(queue);
+}
+
 /* ---- the reference's own programs ---- */
 
 /* Does Python have these modules? Said if not. */
@@ -436,6 +466,7 @@ static const check_test tests[] = {
     CHECK_TEST(bad_images_fail_with_the_decoders_words_and_spare_their_neighbours),
     CHECK_TEST(jobs_that_want_something_else_are_refused),
     CHECK_TEST(sigterm_finishes_the_batch_in_hand_and_gives_back_the_rest),
+    CHECK_TEST(a_second_signal_does_not_wait_for_the_forward_pass),
     CHECK_TEST(the_references_web_server_half_gets_its_own_answer),
     CHECK_TEST(two_racing_reference_servers_answer_native_jobs),
 };

@@ -17,6 +17,7 @@
 #include "integration/worker_process.h"
 #include "support/check.h"
 #include "support/redis_fixture.h"
+#include "support/shared.h"
 
 enum { SIDE = 224, TENSOR = SIDE * SIDE * 3, HELD = 16, LEASE_S = 10, JOBS_MAX = 512 };
 
@@ -375,6 +376,98 @@ static void queues_share_a_worker_by_their_weights(void)
     imgq_queue_close(b);
 }
 
+static void the_first_image_of_an_idle_worker_waits_for_company(void)
+{
+    imgq_queue *queue = open_queue("company");
+    imgq_id ids[5];
+    worker_process *worker =
+        worker_start_ready(redis_fixture_url(redis), ARGS(NONE, "--queue", "company", "--max-delay", "2000"));
+    sleep(1); /* it is waiting for tokens */
+    for (size_t i = 0; i < 5; i++) {
+        submit_text(queue, &ids[i], 1);
+        usleep(20000);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        answer one;
+        if (await_one(queue, &ids[i], &one))
+            CHECK_EQ_INT(5, one.batch);
+    }
+    worker_end(worker);
+    imgq_queue_close(queue);
+}
+
+/* ---- a server that grants little ---- */
+
+static void a_worker_needs_no_more_than_its_acl(void)
+{
+    char line[4096], config[256], path[256];
+    redis_fixture *strict = redis_fixture_start(NULL);
+    FILE *acl = fopen(source_path("share/imgq/worker.acl"), "r");
+    if (!CHECK(acl != NULL) || !CHECK(fgets(line, sizeof line, acl) != NULL))
+        return;
+    fclose(acl);
+    line[strcspn(line, "\n")] = '\0';
+    /* "user NAME rules..." becomes ACL SETUSER NAME rules with a password of the test's. */
+    char command[8192];
+    snprintf(command, sizeof command, "ACL SETUSER %s >secret", line + strlen("user "));
+    CHECK_EQ_STR("OK", redis_fixture_ask(strict, command));
+    snprintf(path, sizeof path, "%s", redis_fixture_socket(strict));
+    snprintf(config, sizeof config, "IMGQ_REDIS_URL=unix://imgq-worker:secret@%s", path);
+    imgq_queue *queue = open_at(redis_fixture_url(strict), "acl");
+    imgq_id ids[8];
+    submit_text(queue, ids, 8);
+    worker_process *worker = worker_start(
+        NULL, ARGS(NONE, "--queue", "acl", "--import", "image_queue", "--log-level", "debug"), ARGS(config));
+    CHECK(worker_says(worker, "ready: "));
+    all_are_answered(queue, ids, 8, NULL);
+    CHECK_CONTAINS("(integer)", redis_fixture_ask(strict, "RPUSH image_queue no-json"));
+    CHECK(worker_says(worker, "reference item: no JSON"));
+    worker_signal(worker, SIGTERM);
+    CHECK_EQ_INT(0, worker_wait(worker));
+    CHECK(strstr(worker_log(worker), "NOPERM") == NULL);
+    worker_end(worker);
+    imgq_queue_close(queue);
+    redis_fixture_stop(strict);
+}
+
+static void a_full_server_drains_to_empty(void)
+{
+    const char *const *args = ARGS(NONE, "--queue", "full", "--drain", "--import", "image_queue");
+    redis_fixture *full = redis_fixture_start("maxmemory 24mb\nmaxmemory-policy noeviction\n");
+    imgq_queue *queue = open_at(redis_fixture_url(full), "full");
+    static uint8_t payload[64 * 1024];
+    imgq_error err;
+    size_t accepted = 0;
+    imgq_status status = IMGQ_OK;
+    /* A first worker makes the imported queue: a full server does not let anybody begin one. */
+    worker_process *worker = worker_start(redis_fixture_url(full), args, NULL);
+    CHECK_EQ_INT(0, worker_wait(worker));
+    worker_end(worker);
+    for (; accepted < 1000 && status == IMGQ_OK; accepted += status == IMGQ_OK)
+        status = imgq_queue_submit(queue, payload, sizeof payload, NULL, NULL, &err);
+    printf("closed after %zu jobs: %s\n", accepted, err.message);
+    CHECK_EQ_INT(IMGQ_E_BUSY, status);
+    CHECK(accepted > 10);
+    CHECK_CONTAINS("(integer) 1", redis_fixture_ask(full, "LPUSH image_queue no-json"));
+    /* Others' data take the rest of the memory. */
+    const char *reply = "";
+    for (size_t i = 0; i < 1000 && strstr(reply, "OOM") == NULL; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "SETRANGE junk-%zu 500000 x", i);
+        reply = redis_fixture_ask(full, line);
+    }
+    CHECK_CONTAINS("OOM", reply);
+    worker = worker_start(redis_fixture_url(full), args, NULL);
+    CHECK_EQ_INT(0, worker_wait(worker));
+    const imgq_queue_stats stats = stats_of(queue);
+    CHECK_EQ_SIZE(accepted, stats.succeeded);
+    CHECK_EQ_SIZE(0, stats.waiting + stats.active + stats.delayed + stats.dead);
+    CHECK_EQ_STR("(integer) 0", redis_fixture_ask(full, "LLEN image_queue"));
+    worker_end(worker);
+    imgq_queue_close(queue);
+    redis_fixture_stop(full);
+}
+
 /* ---- ends ---- */
 
 static void a_draining_worker_ends_when_nothing_waits(void)
@@ -558,6 +651,9 @@ static const check_test tests[] = {
     CHECK_TEST(every_accepted_job_is_answered_through_a_crash_of_redis),
     CHECK_TEST(an_idle_worker_asks_at_most_once_a_second),
     CHECK_TEST(queues_share_a_worker_by_their_weights),
+    CHECK_TEST(the_first_image_of_an_idle_worker_waits_for_company),
+    CHECK_TEST(a_worker_needs_no_more_than_its_acl),
+    CHECK_TEST(a_full_server_drains_to_empty),
     CHECK_TEST(a_draining_worker_ends_when_nothing_waits),
     CHECK_TEST(sigterm_ends_an_idle_worker_with_0),
     CHECK_TEST(a_second_signal_gives_everything_back_within_a_second),
