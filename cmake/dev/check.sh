@@ -39,7 +39,7 @@ check() {
   done
   packages_install $packages_build $packages_check
   export IMGQ_SHARED=${IMGQ_SHARED:-$(readlink -f ../shared)}
-  build release -DIMGQ_WERROR=ON
+  build release -DIMGQ_TESTS=ON -DIMGQ_WERROR=ON
   check_suite release build
   build dev
   check_suite address+undefined build-dev -LE 'oracle|release'

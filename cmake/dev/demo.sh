@@ -5,7 +5,7 @@ demo() {
   for photo in "$@"; do [ -r "$photo" ] || die "demo: cannot read $photo"; done
   packages_install $packages_build
   say "building"
-  build release
+  build release -DIMGQ_TESTS=OFF
   say "weights"
   model=$(weights_path) || die "no model can be had or made"
   say "a private Redis, and a worker on it"

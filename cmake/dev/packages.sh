@@ -1,8 +1,8 @@
 # What `./dev` needs from Debian 12, and how it gets there. Sourced by dev.
 
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libhiredis-dev libcjson-dev libpng-dev libjpeg62-turbo-dev
- libopenblas-pthread-dev libhdf5-dev libssl-dev libsmartcols-dev libcunit1-dev redis-server"
-packages_check="g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch
+ zlib1g-dev libopenblas-pthread-dev libhdf5-dev libssl-dev libsmartcols-dev redis-server"
+packages_check="libcunit1-dev g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch
  mandoc git file systemd"
 
 # packages_missing PACKAGE…: those that are not installed, on one line
