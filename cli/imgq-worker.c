@@ -219,6 +219,9 @@ static int open_queue(app *it, const char *name, const char *import_list, uint32
 {
     imgq_queue_options how = it->options;
     imgq_queue *queue = NULL;
+    for (size_t i = 0; name != NULL && i < it->served.count; i++)
+        if (strcmp(name, imgq_queue_name(it->served.items[i].queue)) == 0)
+            return cli_args_wrong(&program, "--queue names %s twice", name);
     how.name = name;
     how.import_list = import_list;
     const int code = open_patiently(it, &how, &queue, NULL);
@@ -349,6 +352,7 @@ static int open_model(app *it, imgq_model **model)
     *model = NULL;
     if (s->model.path == NULL || strcmp(s->model.path, "none") == 0)
         return CLI_EXIT_OK;
+    (void)cli_notify_send(&it->notify, "STATUS=loading the model");
     if (cli_model_open(it->env, &s->model, model, &err) != IMGQ_OK)
         return cli_model_error(PROGRAM, &err);
     return CLI_EXIT_OK;

@@ -35,7 +35,8 @@ typedef struct imgq_worker_options {
     uint32_t forward_wait_ms; /* with forward_to: an answer must come within this; 0: 20000 */
     imgq_reference *forward_to; /* not NULL: no inference here, tensors go to a reference server; borrowed */
     const char *engine, *precision; /* NULL: auto, highest */
-    /* Called after each batch, each idle visit and each refused connection; progress for a watchdog. May be NULL. */
+    /* Called after each batch, each idle visit and each refused connection, in the thread of imgq_worker_run(); progress
+     * for a watchdog. May be NULL. */
     void (*progress)(void *user, uint64_t jobs_done, uint64_t jobs_failed);
     void *progress_user;
 } imgq_worker_options;

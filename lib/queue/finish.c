@@ -45,8 +45,9 @@ static void end_jobs(imgq_job *const *jobs, size_t count)
         iq_job_free(jobs[i]);
 }
 
-/* A lease may be the last one that this side knows of, but a server that was away gives every lease some grace. */
-static iq_deadline last_lease(imgq_job *const *jobs, size_t count)
+/* How long a report is repeated: until the lease has ended, and longer by the grace that a server which was away gives
+ * to every lease. One that is late already has the time of one call: nobody may have noticed. */
+static iq_deadline report_deadline(imgq_job *const *jobs, size_t count)
 {
     iq_taker *taker = jobs[0]->queue->taker;
     int64_t end_ns = 0;
@@ -56,7 +57,9 @@ static iq_deadline last_lease(imgq_job *const *jobs, size_t count)
             end_ns = jobs[i]->lease_end_ns;
     }
     pthread_mutex_unlock(&taker->lock);
-    return (iq_deadline){end_ns + (int64_t)IQ_GRACE_MS * NS_PER_MS};
+    const int64_t graced_ns = end_ns + (int64_t)IQ_GRACE_MS * NS_PER_MS;
+    const iq_deadline one_call = iq_queue_deadline(jobs[0]->queue);
+    return graced_ns > one_call.at_ns ? (iq_deadline){graced_ns} : one_call;
 }
 
 static imgq_status standing_failure(const imgq_job *job, imgq_error *err)
@@ -182,7 +185,7 @@ static imgq_status fail_chunk(const iq_failure *failures, size_t count, imgq_sta
     }
     if (asked > 0) {
         const iq_request request = {
-            .line = IQ_LINE_COMMAND, .flags = IQ_CALL_REPEAT_BUSY, .deadline = last_lease(ours, asked)};
+            .line = IQ_LINE_COMMAND, .flags = IQ_CALL_REPEAT_BUSY, .deadline = report_deadline(ours, asked)};
         report(ours, asked, &commands, &request, "report a failure", told);
     }
     for (size_t i = 0; i < asked; i++) {
@@ -393,7 +396,7 @@ static imgq_status done_chunk(imgq_job *const *jobs, const imgq_answer *given, s
     }
     it->queue = queue;
     it->count = count;
-    it->deadline = last_lease(jobs, count);
+    it->deadline = report_deadline(jobs, count);
     for (size_t i = 0; i < count; i++) {
         it->jobs[i] = jobs[i];
         write_answer(it, i, &given[i]);

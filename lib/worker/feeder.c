@@ -9,7 +9,16 @@
 
 #include <string.h>
 
-enum { WINDOW = 64, POLL_MS = 100, GIVE_BACK_MS = 800, ANSWER_TOP_MAX = 100, NS_PER_MS = 1000000 };
+enum {
+    WINDOW = 64,
+    POLL_MS = 100,
+    GIVE_BACK_MS = 800,
+    ANSWER_TOP_MAX = 100,
+    ABANDONED_MAX = 512,
+    SWEEP_EVERY_MS = 5000,
+    LATE_FOR_MS = 300000, /* an item that was slow, not lost, is answered within this */
+    NS_PER_MS = 1000000
+};
 
 /* An item in the reference's hands. */
 typedef struct pushed {
@@ -18,6 +27,12 @@ typedef struct pushed {
     int64_t pushed_ns;
     double decode_ms;
 } pushed;
+
+/* A uuid that nobody waits for: its answer may still come, and a reference server's keys have no end of their own. */
+typedef struct abandoned {
+    imgq_id uuid;
+    int64_t until_ns;
+} abandoned;
 
 typedef struct feeder {
     const iq_shift *shift;
@@ -28,6 +43,9 @@ typedef struct feeder {
     size_t input_count, count;
     bool reference_away; /* said once, until it answers again */
     pushed items[WINDOW];
+    int64_t sweep_ns;
+    size_t abandoned_count;
+    abandoned abandoned[ABANDONED_MAX]; /* oldest first */
 } feeder;
 
 static void note_reference(feeder *f, imgq_status status, const imgq_error *why)
@@ -133,12 +151,29 @@ static void collect_answers(feeder *f)
         iq_log(f->shift->env, IMGQ_LOG_INFO, "worker", "%zu answers of the reference passed on", answered);
 }
 
-/* Nobody waits for these uuids any more: an answer that still comes would lie in Redis for ever. */
-static void forget_uuid(feeder *f, const imgq_id *uuid)
+static void abandon(feeder *f, const imgq_id *uuid)
 {
+    if (f->abandoned_count == ABANDONED_MAX)
+        memmove(f->abandoned, f->abandoned + 1, --f->abandoned_count * sizeof *f->abandoned);
+    f->abandoned[f->abandoned_count++] = (abandoned){*uuid, iq_clock_ns() + (int64_t)LATE_FOR_MS * NS_PER_MS};
+}
+
+/* Deletes the late answers of abandoned items, those that are there. */
+static void sweep_late_answers(feeder *f)
+{
+    imgq_id uuids[ABANDONED_MAX];
     imgq_error err = {0};
-    if (imgq_reference_forget(f->reference, uuid, 1, &err) != IMGQ_OK)
-        iq_log(f->shift->env, IMGQ_LOG_DEBUG, "worker", "forget an answer: %s", err.message);
+    size_t over = 0;
+    const int64_t now_ns = iq_clock_ns();
+    for (size_t i = 0; i < f->abandoned_count; i++) {
+        uuids[i] = f->abandoned[i].uuid;
+        over += f->abandoned[i].until_ns <= now_ns;
+    }
+    f->sweep_ns = now_ns + (int64_t)SWEEP_EVERY_MS * NS_PER_MS;
+    if (f->abandoned_count == 0 || imgq_reference_forget(f->reference, uuids, f->abandoned_count, &err) != IMGQ_OK)
+        return;
+    f->abandoned_count -= over;
+    memmove(f->abandoned, f->abandoned + over, f->abandoned_count * sizeof *f->abandoned);
 }
 
 static void give_up_late_ones(feeder *f)
@@ -156,7 +191,7 @@ static void give_up_late_ones(feeder *f)
         } else {
             continue;
         }
-        forget_uuid(f, &item.uuid);
+        abandon(f, &item.uuid);
         forget_item(f, i);
     }
 }
@@ -177,8 +212,10 @@ static size_t room(feeder *f)
 static void give_everything_back(feeder *f)
 {
     imgq_job *jobs[WINDOW];
-    for (size_t i = 0; i < f->count; i++)
+    for (size_t i = 0; i < f->count; i++) {
         jobs[i] = f->items[i].job;
+        abandon(f, &f->items[i].uuid);
+    }
     iq_jobs_release_before(jobs, f->count, iq_deadline_after_ms(GIVE_BACK_MS));
     f->count = 0;
 }
@@ -234,6 +271,8 @@ static imgq_status feed(feeder *f, imgq_error *err)
     bool looked_at_rest = false;
     for (int stops; (stops = iq_shift_stops(shift)) < 2;) {
         look_for_answers(f);
+        if (f->abandoned_count > 0 && iq_clock_ns() >= f->sweep_ns)
+            sweep_late_answers(f);
         const bool rested = f->count == 0;
         if (stops > 0 && rested)
             break;
@@ -257,7 +296,7 @@ static imgq_status feed(feeder *f, imgq_error *err)
             }
         }
         iq_sources_listen(shift->sources, had_room);
-        iq_shift_wait(shift, had_room, rested ? -1 : POLL_MS);
+        iq_shift_wait(shift, had_room, rested ? f->abandoned_count > 0 ? SWEEP_EVERY_MS : -1 : POLL_MS);
     }
     return IMGQ_OK;
 }
@@ -277,6 +316,7 @@ imgq_status iq_feeder_loop(const iq_shift *shift, imgq_reference *reference, con
     imgq_status status = f->input != NULL ? feed(f, err) : iq_fail_nomem(err, f->input_count * sizeof *f->input);
     iq_sources_listen(shift->sources, false);
     give_everything_back(f);
+    sweep_late_answers(f);
     iq_free(shift->env, f->input);
     iq_free(shift->env, f);
     return status;

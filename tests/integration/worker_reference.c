@@ -283,16 +283,17 @@ static void an_answer_that_is_no_list_is_said(void)
 
 /* ---- the feeder, with a test in the part of the reference server ---- */
 
-/* Takes the first item off the list and answers it under its uuid. @return false: none was there */
-static bool serve_one(const char *list, bool answer)
+/* Takes the first item off the list and answers it under its uuid.
+ * @param uuid out @return false: none was there */
+static bool serve_one(const char *list, bool answer, char uuid[37])
 {
-    char line[128], uuid[37];
+    char line[128];
     snprintf(line, sizeof line, "LPOP %s", list);
     const char *item = redis_fixture_ask(redis, line);
     const char *id = strstr(item, "{\"id\": \"");
     if (id == NULL)
         return false;
-    snprintf(uuid, sizeof uuid, "%.36s", id + 8);
+    snprintf(uuid, 37, "%.36s", id + 8);
     CHECK_CONTAINS("\"image\": \"", item);
     CHECK(strlen(item) > TENSOR * sizeof(float) * 4 / 3);
     if (answer) {
@@ -321,9 +322,10 @@ static void the_feeder_passes_jobs_on_and_pushes_lost_ones_again(void)
     worker_process *feeder =
         worker_start_ready(redis_fixture_url(redis), ARGS("--forward-to", "fed_list", "--queue", "fed"));
     /* One item is lost, as the reference's own LRANGE and LTRIM lose them: it comes again after 20 s. */
+    char uuid[37], lost_uuid[37] = "";
     for (size_t served = 0, lost = 0; served < 4;) {
         const bool lose = lost == 0;
-        if (!serve_one("fed_list", !lose)) {
+        if (!serve_one("fed_list", !lose, lose ? lost_uuid : uuid)) {
             usleep(50000);
             continue;
         }
@@ -345,6 +347,14 @@ static void the_feeder_passes_jobs_on_and_pushes_lost_ones_again(void)
         imgq_result_destroy(result);
     }
     CHECK_EQ_INT(5, attempts);
+    /* Its answer comes after all, when nobody waits for it any more: it does not stay for ever. */
+    char line[128];
+    snprintf(line, sizeof line, "SET %s late", lost_uuid);
+    CHECK_EQ_STR("OK", redis_fixture_ask(redis, line));
+    snprintf(line, sizeof line, "EXISTS %s", lost_uuid);
+    for (int i = 0; i < 6000 && strcmp(redis_fixture_ask(redis, line), "(integer) 0") != 0; i++)
+        usleep(10000);
+    CHECK_EQ_STR("(integer) 0", redis_fixture_ask(redis, line));
     worker_signal(feeder, SIGTERM);
     CHECK_EQ_INT(0, worker_wait(feeder));
     CHECK_CONTAINS("the reference server gave no answer within 20000 ms", worker_log(feeder));

@@ -9,6 +9,7 @@
 #include <imgq/admin.h>
 #include <imgq/queue.h>
 
+#include "queue/job.h"
 #include "support/check.h"
 #include "support/failing_alloc.h"
 #include "support/redis_fixture.h"
@@ -355,6 +356,18 @@ static void a_second_answer_under_a_stale_fence_is_counted_and_changes_nothing(v
     CHECK_EQ_SIZE(1, stats.stale_results);
     imgq_queue_close(late);
     imgq_queue_close(other);
+}
+
+static void an_answer_that_is_very_late_counts_if_nobody_else_took_the_job(void)
+{
+    imgq_error err;
+    imgq_queue *queue = open_queue("overdue");
+    submit_text(queue, "photo");
+    const imgq_answer answer = an_answer();
+    imgq_job *job = take_one(queue);
+    job->lease_end_ns = 1; /* long ago, as this side sees it */
+    CHECK_OK(imgq_job_done(job, &answer, &err));
+    imgq_queue_close(queue);
 }
 
 static void a_cancelled_job_is_noticed_when_it_is_renewed_and_when_it_is_done(void)
@@ -712,6 +725,7 @@ static const check_test tests[] = {
     CHECK_TEST(closing_gives_back_what_is_held),
     CHECK_TEST(late_done_from_a_lost_lease_is_refused),
     CHECK_TEST(a_second_answer_under_a_stale_fence_is_counted_and_changes_nothing),
+    CHECK_TEST(an_answer_that_is_very_late_counts_if_nobody_else_took_the_job),
     CHECK_TEST(a_cancelled_job_is_noticed_when_it_is_renewed_and_when_it_is_done),
     CHECK_TEST(a_handle_that_keeps_leases_keeps_them_and_learns_of_losses),
     CHECK_TEST(renewing_ends_at_the_exec_limit),
