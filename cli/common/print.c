@@ -107,15 +107,14 @@ static void print_tsv_row(FILE *out, const cli_answer *answer, size_t rank)
 static void print_tsv(const cli_printer *printer, const cli_answer *answer)
 {
     FILE *out = printer->out;
-    size_t count = 0;
-    if (!has_answer(answer)) {
+    size_t count;
+    const imgq_prediction *top = top_of(printer, answer, &count);
+    if (count == 0) { /* a failure, an id, or a worker without a model: every file has a row */
         print_tsv_row(out, answer, 0);
         fputc('\t', out);
         cli_write_escaped(out, answer->status != IMGQ_OK && answer->message != NULL ? answer->message : "");
         fputs("\t\n", out);
-        return;
     }
-    const imgq_prediction *top = top_of(printer, answer, &count);
     for (size_t i = 0; i < count; i++) {
         print_tsv_row(out, answer, i + 1);
         if (answer->has_classes)

@@ -11,7 +11,7 @@
 /* One round trip of imgq_queue_submit_many(), and memory for one batch's files. */
 enum { BATCH_MAX = 128, BATCH_BYTES = 8 << 20 };
 enum { NOT_SAID = 1 }; /* no status: the call failed before it came to this job */
-enum { TICK_MS = 1000, STANDALONE_TICK_MS = 200, NOBODY_AFTER_MS = 1000, BUSY_RETRY_MS = 500 };
+enum { TICK_MS = 1000, STANDALONE_TICK_MS = 200, NOBODY_AFTER_MS = 1000, BUSY_RETRY_MS = 500, AWAY_NAP_MS = 100 };
 
 typedef struct flight {
     order order;
@@ -163,11 +163,12 @@ static bool fill(flight *f)
         return true;
     }
     gather_retries(f, &b, false);
-    gather_fresh(f, &b);
+    if (f->order.ready == b.count) /* nothing waits to be asked again: a full queue gets no more to refuse */
+        gather_fresh(f, &b);
     if (b.count == 0)
         return false;
     hand_over(f, &b, false);
-    return f->order.flying + f->order.ready < f->window && order_has_room(&f->order);
+    return f->order.ready == 0 && f->order.flying < f->window && order_has_room(&f->order);
 }
 
 /* ---- answers ---- */
@@ -227,7 +228,7 @@ static int collect(flight *f, int64_t timeout_ms)
             if (!f->said_away)
                 submit_note(f->run, "%s: trying again", err.message);
             f->said_away = true;
-            submit_nap_until(submit_now_ms() + timeout_ms);
+            submit_nap_until(submit_now_ms() + (timeout_ms < AWAY_NAP_MS ? timeout_ms : AWAY_NAP_MS));
             return CLI_EXIT_OK;
         }
         return cli_error_status(f->run->program, &err);

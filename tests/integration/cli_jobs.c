@@ -281,6 +281,11 @@ static void a_full_queue_is_5_when_the_time_is_over(void)
     /* With somebody who empties it, waiting is enough. */
     echo *worker = echo_start(url, "full");
     CHECK_EQ_INT(0, cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", a, a, a, NULL)->code);
+    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", url, "-qfull", "set", "max_jobs", "40", NULL)->code);
+    const cli_result *got =
+        cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", "-R", cli_temporary("many"), NULL);
+    CHECK_EQ_INT(0, got->code);
+    CHECK_CONTAINS("\n1. image 299: 0.5000\n", got->out);
     echo_stop(worker);
 }
 
@@ -323,6 +328,49 @@ static void a_closed_stdout_ends_it_and_cancels(void)
     echo_stop(worker);
     got = cli_run("/bin/bash", "-c", "\"$IMGQ_BIN/imgq-ctl\" --version >/dev/full", NULL);
     CHECK(got->code != 0);
+}
+
+static void a_signal_ends_the_wait_for_standard_input(void)
+{
+    const char *pipe = cli_temporary("silent");
+    CHECK_EQ_INT(0, mkfifo(pipe, 0600));
+    /* Opened for both ends, so that it is neither closed nor written to. */
+    cli_process *submit = cli_start(
+        "/bin/sh", "-c", "exec \"$IMGQ_BIN/imgq-submit\" --redis \"$0\" -qsilent - <>\"$1\"", url, pipe, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    cli_process_signal(submit, SIGINT);
+    const cli_result *got = cli_finish(submit);
+    CHECK_EQ_INT(130, got->code);
+    CHECK_EQ_STR("", got->out);
+}
+
+static void when_a_worker_was_last_seen_is_said(void)
+{
+    CHECK_EQ_INT(0, stat_of("gone", "waiting"));
+    char line[200];
+    long long now = 0;
+    (void)sscanf(strstr(cli_run("imgq-ctl", "--redis", url, "-qgone", "-fjson", "stats", NULL)->out, "server_unix_ms"),
+                 "server_unix_ms\":%lld", &now);
+    snprintf(line, sizeof line, "ZADD iq:{gone.0}:wr %lld worker", now - 600000);
+    CHECK_EQ_STR("(integer) 1", redis_fixture_ask(redis, line));
+    const cli_result *got =
+        cli_run("imgq-submit", "--redis", url, "-qgone", "--timeout", "1.2", file("a.jpg", "A"), NULL);
+    CHECK_EQ_INT(4, got->code);
+    CHECK_CONTAINS("imgq-submit: no live worker on queue gone (last seen 10 min ago)\n", got->err);
+}
+
+static void a_jobs_settings_reach_the_queue(void)
+{
+    CHECK_EQ_INT(0, cli_run("imgq-submit", "--redis", url, "-qset", "--no-wait", "--id=job", "--priority=9",
+                            "--delay=3600", "--deadline=7200", "--attempts=7", file("a.jpg", "A"), NULL)
+                        ->code);
+    const cli_result *got = cli_run("imgq-ctl", "--redis", url, "-qset", "-fjson", "show", "job", NULL);
+    CHECK_CONTAINS("\"state\":\"delayed\",\"priority\":9,", got->out);
+    CHECK_CONTAINS("\"max_fails\":7,", got->out);
+    long long submitted = 0, deadline = 0;
+    (void)sscanf(strstr(got->out, "\"submitted_unix_ms\""), "\"submitted_unix_ms\":%lld", &submitted);
+    (void)sscanf(strstr(got->out, "\"deadline_unix_ms\""), "\"deadline_unix_ms\":%lld", &deadline);
+    CHECK_EQ_INT(7200000, deadline - submitted);
 }
 
 /* ---- tensors ---- */
@@ -388,6 +436,9 @@ static const check_test tests[] = {
     CHECK_TEST(a_full_queue_is_5_when_the_time_is_over),
     CHECK_TEST(redis_away_for_good_is_6_and_for_a_while_is_nothing),
     CHECK_TEST(a_closed_stdout_ends_it_and_cancels),
+    CHECK_TEST(a_signal_ends_the_wait_for_standard_input),
+    CHECK_TEST(when_a_worker_was_last_seen_is_said),
+    CHECK_TEST(a_jobs_settings_reach_the_queue),
     CHECK_TEST(tensors_are_made_here_by_the_profile_of_the_workers),
     CHECK_TEST(a_bar_is_drawn_on_a_terminal_for_several_files_only),
 };

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "integration/cli_echo.h"
 #include "integration/cli_process.h"
 #include "support/check.h"
 #include "support/redis_fixture.h"
+#include "support/shared.h"
 
 static redis_fixture *redis;
 static const char *url;
@@ -55,6 +57,27 @@ static void five_hundred_requests_by_fifty_threads_are_all_answered(void)
     CHECK_EQ_INT(60, count(&got, "ok"));
     CHECK(number(&got, "commands_per_request") >= 2); /* a submit and at least one look */
     CHECK_EQ_SIZE(560, echo_stop(worker));
+}
+
+/* The worker's own way through, without a network: what the queue can carry. */
+static void five_hundred_requests_go_through_a_worker_without_a_model(void)
+{
+    if (access(bin_path("imgq-worker"), X_OK) != 0) {
+        check_skip("imgq-worker is not built (IMGQ_IMPORT)");
+        return;
+    }
+    cli_process *worker = cli_start("imgq-worker", "--redis", url, "--queue", "none", "--model", "none", NULL);
+    CHECK(cli_process_said(worker, "ready"));
+    cli_result got = *STRESS("none", image(), "-n500", "-c50", "-fjson");
+    CHECK_EQ_INT(0, got.code);
+    CHECK_EQ_INT(500, count(&got, "ok"));
+    got = *STRESS("none", image(), "-n100", "-c50", "--poll", "-fjson");
+    CHECK_EQ_INT(100, count(&got, "ok"));
+    const cli_result *one = cli_run("imgq-submit", "--redis", url, "-qnone", "-ftsv", image(), NULL);
+    CHECK_EQ_INT(0, one->code);
+    CHECK_CONTAINS("\tok\t0\t\t\t\n", one->out);
+    cli_process_signal(worker, SIGTERM);
+    CHECK_EQ_INT(0, cli_finish(worker)->code);
 }
 
 static void text_says_the_same_for_people(void)
@@ -126,6 +149,7 @@ static void an_interrupt_cancels_what_is_open_and_still_counts(void)
 
 static const check_test tests[] = {
     CHECK_TEST(five_hundred_requests_by_fifty_threads_are_all_answered),
+    CHECK_TEST(five_hundred_requests_go_through_a_worker_without_a_model),
     CHECK_TEST(text_says_the_same_for_people),
     CHECK_TEST(an_open_loop_says_whether_it_kept_its_rate),
     CHECK_TEST(what_fails_is_counted_by_its_reason),

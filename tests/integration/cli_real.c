@@ -166,6 +166,47 @@ static void what_standalone_lacks_is_named(void)
     unsetenv("TMPDIR");
 }
 
+/* ---- what is asked of a worker ---- */
+
+static void payloads_exif_background_and_profile_reach_the_worker(void)
+{
+    if (!real_things_are_there())
+        return;
+    redis_fixture *redis = redis_fixture_start(NULL);
+    const char *url = redis_fixture_url(redis);
+    cli_process *worker = cli_start("imgq-worker", "--redis", url, "--model", model, NULL);
+    CHECK(cli_process_said(worker, "ready"));
+#define SUBMIT(...) cli_run("imgq-submit", "--redis", url, __VA_ARGS__, NULL)
+    CHECK_EQ_STR(castle, SUBMIT(photo)->out);
+    CHECK_EQ_STR(castle, SUBMIT("--payload=u8", photo)->out); /* by the profile that the worker tells */
+    CHECK_EQ_STR(castle, SUBMIT("--payload=f32", photo)->out);
+
+    const char *turned = shared_path("oracle/formats/jpeg-exif-orientation-6.jpg");
+    CHECK_CONTAINS("\"exif\":{\"orientation\":6,\"applied\":false}", SUBMIT("-fjson", turned)->out);
+    CHECK_CONTAINS("\"exif\":{\"orientation\":6,\"applied\":true}", SUBMIT("-fjson", "--exif=apply", turned)->out);
+    const cli_result there = *SUBMIT("--exif=apply", turned), here = *SUBMIT("--exif=apply", "--payload=u8", turned);
+    CHECK_EQ_STR(there.out, here.out);
+
+    const char *clear = shared_path("oracle/formats/png-rgba-8bit.png");
+    const cli_result dropped = *SUBMIT(clear), white = *SUBMIT("--background=white", clear),
+                     white_here = *SUBMIT("--background=#ffffff", "--payload=f32", clear);
+    CHECK(strcmp(dropped.out, white.out) != 0);
+    CHECK_EQ_STR(white.out, white_here.out);
+
+    const cli_result *got = SUBMIT("--payload=u8", "--profile=torchvision", photo);
+    char want[1400];
+    snprintf(want, sizeof want,
+             "imgq-submit: %s: profile_mismatch: the tensor was prepared with profile torchvision, this worker's model "
+             "wants keras\n",
+             photo);
+    CHECK_EQ_INT(7, got->code);
+    CHECK_EQ_STR(want, got->err);
+#undef SUBMIT
+    cli_process_signal(worker, SIGTERM);
+    CHECK_EQ_INT(0, cli_finish(worker)->code);
+    redis_fixture_stop(redis);
+}
+
 /* ---- bad files ---- */
 
 static void every_bad_file_is_refused_in_its_own_words(void)
@@ -256,6 +297,7 @@ static const check_test tests[] = {
     CHECK_TEST(standalone_prints_the_reference_lines_and_leaves_nothing),
     CHECK_TEST(a_signal_cleans_the_private_ones_up),
     CHECK_TEST(what_standalone_lacks_is_named),
+    CHECK_TEST(payloads_exif_background_and_profile_reach_the_worker),
     CHECK_TEST(every_bad_file_is_refused_in_its_own_words),
     CHECK_TEST(the_references_own_server_answers_and_what_it_lost_is_pushed_again),
 };
