@@ -1,6 +1,6 @@
 """A deep queue is as quick as a shallow one: server time of submit, take and done at 100 and at 100 000 waiting jobs.
 
-Times are printed, never judged; what is judged is that nothing is lost or doubled on the way. IMGQ_DEPTH sets the depth."""
+Times and memory are printed, never judged; what is judged is that nothing is lost or doubled on the way. IMGQ_DEPTH sets the depth."""
 import os
 
 from server import NOBODY, Queue, Server
@@ -52,11 +52,14 @@ def main():
             return {name: spent[name] / rounds / batch for name in NAMES}
 
         for target in (100, depth):
-            fill(target - client.zcard(q.P + b'w'))
+            before, waiting = client.info('memory')['used_memory'], client.zcard(q.P + b'w')
+            fill(target - waiting)
+            memory = (client.info('memory')['used_memory'] - before) / max(1, target - waiting)
             assert client.zcard(q.P + b'w') == target
             figures[target] = measure()
         assert len(fences) == 2 * 40 * 32
         assert q.call('stats')[1] == depth and q.field('n') == depth
+        print(f'{memory:.0f} bytes of memory a waiting job of 100 bytes')
         for name in NAMES:
             shallow, deep = figures[100][name], figures[depth][name]
             print(f'{name:6}: {shallow:5.1f} us a job at 100 waiting, {deep:5.1f} us at {depth}: x{deep / shallow:.2f}')

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- PROBE: may this user do what its role's scripts and programs do? A script that meets NOPERM has begun to write.
 -- Stands alone, without common.lua, so that it runs before anything else is certain.
--- KEYS[1] = P m, KEYS[2] = P 0. ARGV: role, reference list or empty
+-- KEYS[1] = P m, KEYS[2] = P 0. ARGV: role, reference list or empty (only a worker is asked for rights to it)
 -- Returns the missing ACL rules; docs/protocol.md 5.12
 
 local P = string.sub(KEYS[1], 1, -2)
@@ -25,7 +25,8 @@ local wanted = roles[role]
 if not wanted then
     return redis.error_reply('IQARG role')
 end
-if list ~= '' then
+local imports = role == 'worker' and list ~= ''
+if imports then
     wanted[#wanted + 1] = LISTS
 end
 
@@ -71,7 +72,7 @@ for _, p in ipairs(places) do
         miss(allowed[p[1]] and '+' .. name or p[2])
     end
 end
-if list ~= '' and not known['+set'] and not may('set', UUID, 'v') then
+if imports and not known['+set'] and not may('set', UUID, 'v') then
     miss('~????????-????-????-????-????????????')
 end
 return missing
