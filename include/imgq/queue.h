@@ -125,7 +125,7 @@ typedef struct imgq_submit_options {
 /**
  * Put one job into the queue; when this returns IMGQ_OK the job is in Redis and will end in exactly one way.
  * The same id with the same content again is the same job (then its answer can be awaited).
- * @param id  out, may be NULL
+ * @param id  out, may be NULL; also written where the outcome is not known
  * @return IMGQ_OK; IMGQ_E_BUSY (full or closed; err->retry_after_ms); IMGQ_E_LIMIT (payload); IMGQ_E_CONFLICT (id has
  *         other content or owner); IMGQ_E_INVALID; IMGQ_E_UNAVAILABLE; IMGQ_E_TIMEOUT (both: whether it was accepted is
  *         not known: submit the same id again)
