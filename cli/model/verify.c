@@ -21,6 +21,7 @@ typedef struct verification {
     imgq_model *model;
     imgq_session *session;
     uint32_t classes;
+    uint8_t *rgb;  /* one pattern */
     float *input;  /* PATTERNS pictures */
     float *logits; /* PATTERNS x classes, together; then the same, one by one */
     size_t failed;
@@ -53,7 +54,6 @@ static imgq_status prepare(imgq_env *env, verification *v, imgq_error *err)
 {
     imgq_session_options options = IMGQ_SESSION_OPTIONS_INIT;
     imgq_recipe keras = {.size = sizeof keras};
-    static uint8_t rgb[INPUT];
     imgq_status status = cli_model_file_open(env, v->settings->model.path, &v->file, err);
     if (status == IMGQ_OK)
         status = cli_model_file_model(v->file, &v->settings->model, &v->model, err);
@@ -63,9 +63,10 @@ static imgq_status prepare(imgq_env *env, verification *v, imgq_error *err)
     options.threads = (size_t)v->settings->threads;
     options.engine = v->settings->engine;
     v->classes = imgq_model_class_count(v->model);
+    v->rgb = malloc(INPUT);
     v->input = malloc(PATTERNS * INPUT * sizeof *v->input);
     v->logits = malloc(2 * PATTERNS * (size_t)v->classes * sizeof *v->logits);
-    if (v->input == NULL || v->logits == NULL) {
+    if (v->rgb == NULL || v->input == NULL || v->logits == NULL) {
         *err = (imgq_error){.status = IMGQ_E_NOMEM, .message = "memory ran out"};
         return IMGQ_E_NOMEM;
     }
@@ -73,8 +74,8 @@ static imgq_status prepare(imgq_env *env, verification *v, imgq_error *err)
     if (status == IMGQ_OK)
         status = imgq_recipe_find("keras", &keras, err);
     for (size_t i = 0; status == IMGQ_OK && i < PATTERNS; i++) {
-        draw_pattern(i, rgb);
-        status = imgq_recipe_normalise(&keras, rgb, INPUT, v->input + i * INPUT, INPUT, err);
+        draw_pattern(i, v->rgb);
+        status = imgq_recipe_normalise(&keras, v->rgb, INPUT, v->input + i * INPUT, INPUT, err);
     }
     return status;
 }
@@ -163,6 +164,7 @@ int model_verify(imgq_env *env, const model_settings *settings)
     }
     if (fflush(stdout) != 0 && code == CLI_EXIT_OK)
         code = CLI_EXIT_SOME;
+    free(v.rgb);
     free(v.input);
     free(v.logits);
     imgq_session_destroy(v.session);

@@ -272,9 +272,18 @@ static imgq_status read_layer(reader *r, const char *layer, imgq_error *err)
 
 static imgq_status open_file(reader *r, imgq_error *err)
 {
-    r->file = H5Fopen(r->set->path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (r->file < 0)
-        return fail_hdf5(r, err, "open", "the file");
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+#if H5_VERSION_GE(1, 10, 7)
+    if (access >= 0)
+        (void)H5Pset_file_locking(access, false, true); /* we only read, and some file systems know no locks */
+#endif
+    r->file = access >= 0 ? H5Fopen(r->set->path, H5F_ACC_RDONLY, access) : -1;
+    imgq_status status =
+        r->file < 0 ? fail_hdf5(r, err, "open", "the file") : IMGQ_OK; /* before another call clears why */
+    if (access >= 0)
+        H5Pclose(access);
+    if (status != IMGQ_OK)
+        return status;
     bool whole_model = H5Lexists(r->file, "model_weights", H5P_DEFAULT) > 0;
     r->root = H5Gopen2(r->file, whole_model ? "model_weights" : "/", H5P_DEFAULT);
     if (r->root < 0)

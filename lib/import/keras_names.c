@@ -3,6 +3,7 @@
 
 #include "base/fail.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const struct {
@@ -24,6 +25,17 @@ static const char *last_part(const char *text, const char *end, size_t *len)
     return start;
 }
 
+/* TensorFlow names what is built a second time conv1_1, conv1_2; the layer is still conv1. */
+static bool is_numbered(const char *owner, size_t owner_len, const char *layer, size_t layer_len)
+{
+    if (owner_len < layer_len + 2 || memcmp(owner, layer, layer_len) != 0 || owner[layer_len] != '_')
+        return false;
+    for (size_t i = layer_len + 1; i < owner_len; i++)
+        if (owner[i] < '0' || owner[i] > '9')
+            return false;
+    return true;
+}
+
 imgq_status iq_keras_name(const char *layer, const char *variable, char *out, imgq_error *err)
 {
     const char *end = variable + strlen(variable);
@@ -33,8 +45,14 @@ imgq_status iq_keras_name(const char *layer, const char *variable, char *out, im
     size_t kind_len = 0, layer_len = 0;
     const char *kind = last_part(variable, end, &kind_len);
     const char *owner = kind > variable ? last_part(variable, kind - 1, &layer_len) : NULL;
-    if (owner == NULL && layer != NULL)
-        owner = last_part(layer, layer + strlen(layer), &layer_len);
+    if (layer != NULL) {
+        size_t listed_len = 0;
+        const char *listed = last_part(layer, layer + strlen(layer), &listed_len);
+        if (owner == NULL || is_numbered(owner, layer_len, listed, listed_len)) {
+            owner = listed;
+            layer_len = listed_len;
+        }
+    }
 
     if (owner != NULL && kind_len > layer_len + 1 && memcmp(kind, owner, layer_len) == 0 && kind[layer_len] == '_') {
         kind += layer_len + 1;

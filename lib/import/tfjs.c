@@ -153,21 +153,44 @@ static bool looks_like_text(const uint8_t *head, size_t len)
     return false;
 }
 
+/* Before memory is taken for them: every shard is there, looks like numbers, and all hold what the weights ask for. */
+static imgq_status check_shards(tfjs *t, const iq_json *paths, size_t total, imgq_error *err)
+{
+    char path[PATH_MAX];
+    uint8_t head[512];
+    size_t at = 0;
+    for (const iq_json *entry = iq_json_first(paths); entry != NULL; entry = iq_json_next(entry)) {
+        int fd = -1;
+        size_t size = 0;
+        imgq_status status = open_shard(t, entry, path, &fd, &size, err);
+        if (status != IMGQ_OK)
+            return status;
+        ssize_t head_len = pread(fd, head, sizeof head, 0);
+        close(fd);
+        if (head_len > 0 && looks_like_text(head, (size_t)head_len))
+            return iq_weights_refuse(path, head, (size_t)head_len, "a shard of weights", err);
+        if (size > total - at)
+            return iq_fail(err, IMGQ_E_CORRUPT, 0, "shard %s holds %zu bytes, its weights ask for %zu more",
+                           iq_import_shown(path), size, total - at);
+        at += size;
+    }
+    if (at < total)
+        return iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s hold %zu bytes, its weights ask for %zu", t->shown, at,
+                       total);
+    return IMGQ_OK;
+}
+
+/* @param at in and out: where the shard's bytes begin in the block */
 static imgq_status read_shard(tfjs *t, const iq_json *entry, uint8_t *block, size_t total, size_t *at, imgq_error *err)
 {
     char path[PATH_MAX];
     int fd = -1;
     size_t size = 0;
-    uint8_t head[512];
     imgq_status status = open_shard(t, entry, path, &fd, &size, err);
     if (status != IMGQ_OK)
         return status;
-    ssize_t head_len = pread(fd, head, sizeof head, 0);
-    if (head_len > 0 && looks_like_text(head, (size_t)head_len))
-        status = iq_weights_refuse(path, head, (size_t)head_len, "a shard of weights", err);
-    else if (size > total - *at)
-        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "shard %s holds %zu bytes, its weights ask for %zu more",
-                         iq_import_shown(path), size, total - *at);
+    if (size > total - *at)
+        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "shard %s grew while it was read", iq_import_shown(path));
     else
         status = read_bytes(fd, path, block + *at, size, err);
     *at += size;
@@ -285,14 +308,16 @@ static imgq_status read_group(tfjs *t, const iq_json *group, imgq_error *err)
                            IQ_IMPORT_MAX_BYTES >> 20);
         total += w.bytes;
     }
+    status = check_shards(t, paths, total, err);
+    if (status != IMGQ_OK)
+        return status;
     uint8_t *block = iq_weights_alloc(t->set, total);
     if (block == NULL)
         return iq_fail_nomem(err, total);
     for (const iq_json *entry = iq_json_first(paths); status == IMGQ_OK && entry != NULL; entry = iq_json_next(entry))
         status = read_shard(t, entry, block, total, &at, err);
     if (status == IMGQ_OK && at < total)
-        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s hold %zu bytes, its weights ask for %zu", t->shown,
-                         at, total);
+        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s shrank while they were read", t->shown);
     at = 0;
     for (const iq_json *entry = iq_json_first(weights); status == IMGQ_OK && entry != NULL;
          entry = iq_json_next(entry)) {

@@ -55,11 +55,24 @@ static void write_labels(imgq_env *env, iq_buf *out, const imgq_model *model)
     (void)iq_buf_append_text(env, out, "]");
 }
 
+/* "/models/ResNet50/" -> "ResNet50": where it lay is nobody's business. */
+static void last_part(const char *path, char *out, size_t out_size)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    snprintf(out, out_size, "%.*s", (int)(end - start), path + start);
+}
+
 static void add_metadata(imgq_env *env, iq_buf *head, const iq_weights *set, const imgq_model *model,
                          const iq_write_options *options)
 {
     iq_buf eps = {0}, recipe = {0}, labels = {0};
-    const char *slash = strrchr(set->path, '/');
+    char source[256];
+    last_part(set->path, source, sizeof source);
     (void)iq_json_write_float(env, &eps, iq_model_bn_eps(model));
     (void)iq_recipe_write(env, &recipe, imgq_model_recipe(model));
     write_labels(env, &labels, model);
@@ -68,7 +81,7 @@ static void add_metadata(imgq_env *env, iq_buf *head, const iq_weights *set, con
         add_text(env, head, "imgq.name", imgq_model_name(model));
         add_text(env, head, "imgq.layout", imgq_model_layout(model) == IMGQ_LAYOUT_V1 ? "v1" : "v1.5");
         add_text(env, head, "imgq.profile", imgq_model_recipe(model)->profile);
-        add_text(env, head, "imgq.source", slash != NULL && slash[1] != '\0' ? slash + 1 : set->path);
+        add_text(env, head, "imgq.source", source);
         add_text(env, head, "imgq.source_sha256", options->source_sha256);
         add_text(env, head, "imgq.note", options->note);
     }
