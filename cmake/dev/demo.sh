@@ -3,7 +3,7 @@
 demo() {
   local model drawings photo
   for photo in "$@"; do [ -r "$photo" ] || die "demo: cannot read $photo"; done
-  packages_install $packages_build
+  packages_install $packages_build $packages_demo
   say "building"
   build release -DIMGQ_TESTS=OFF
   say "weights"
