@@ -2,11 +2,13 @@
 
 Each script runs over a lively queue in a build whose k-th redis.call raises instead of being executed, for every k until
 it comes to its end. After each cut the clock goes on, workers take, touch and finish, and then I1 and I2 hold: every record
-stands in the one index that its letter names, no accepted job has gone, and the queue drains to empty."""
-import struct
+stands in the one index that its letter names, no accepted job has gone, and the queue drains to empty. The same with each
+key in turn of a wrong type, which is put right before the clock goes on."""
 import sys
 
-from server import NOBODY, Queue, Server, decode, fault, tlv
+import redis
+
+from server import Queue, Server, decode, fault, tlv
 
 WORKER = b'worker-1' + b'\1' * 8
 OTHER = b'worker-2' + b'\2' * 8
@@ -71,7 +73,7 @@ def calls(q, held):
     yield 'import', lambda: ([4, 1000, 10, 5], ('images',))
 
 
-def settle(q, accepted, name, k):
+def settle(q, accepted, name, what):
     """Workers go on for a while; everything heals and drains."""
     q.call('pause', 0, 3)
     fences = {}
@@ -87,62 +89,105 @@ def settle(q, accepted, name, k):
         elif not q.ids('w') and not q.ids('d') and not q.ids('a'):
             break
     else:
-        raise AssertionError(f'{name} cut at call {k}: the queue does not drain')
+        raise AssertionError(f'{what}: the queue does not drain')
     for _ in range(6):  # the walk over the dead letters
         q.advance(1000)
         q.touch()
     q.check()  # I1
     for ident in accepted:  # I2; a dead letter may have been purged
         state = q.state(ident)
-        assert state in ('S', 'F', 'X', 'E') or (name == 'purge' and state is None), (name, k, ident, state)
-    assert q.field('n') == 0 and q.field('b') == 0 and q.field('cw') == 0, (name, k, q.r.hgetall(q.M))
-    assert q.ids('dl') == [], (name, k)
+        assert state in ('S', 'F', 'X', 'E') or (name == 'purge' and state is None), (what, ident, state)
+    assert q.field('n') == 0 and q.field('b') == 0 and q.field('cw') == 0, (what, q.r.hgetall(q.M))
+    assert q.ids('dl') == [], what
+
+
+def prepare(client, index):
+    """A lively queue, and the index-th of calls(): (queue, accepted, script's name, arguments, keys)."""
+    client.flushall()
+    q = Queue(client)
+    accepted, held = lively(q)
+    q.r.rpush('images', *[b'{"id": "uuid-%d"}' % i for i in range(3)])
+    name, make = list(calls(q, held))[index]
+    arguments, keys = make()
+    return q, accepted, name, arguments, keys
+
+
+def verify(q, accepted, name, arguments, keys, broken, what):
+    """The caller of a call that broke tries again; then everything heals and drains."""
+    if name == 'submit' and broken:
+        if arguments[3] == b'new-s':
+            q.stage(dict(job(b'new-s'), stage=b'nonce---'))
+        codes = [reply[0] for reply in q.call(name, *arguments)[3:]]
+        assert set(codes) <= {0, 1}, (what, codes)
+        for ident in arguments[3::10]:
+            assert q.r.pttl(q.P + b'j' + ident) == -1, (what, ident, 'an accepted job has a time to live')
+        accepted = accepted | set(arguments[3::10])
+    settle(q, accepted, name, what)
+    if name == 'import':  # none of the items is lost
+        q.call('import', 4, 1000, 10, 5, keys=keys)
+        bodies = b''.join(q.r.get(key) for key in q.r.scan_iter(q.P + b'j_c*'))
+        for i in range(3):
+            assert tlv(10, b'uuid-%d' % i) in bodies, (what, i)
+
+
+def cut_at_every_call(client, index):
+    k, name = 0, ''
+    while True:
+        k += 1
+        q, accepted, name, arguments, keys = prepare(client, index)
+        try:
+            q.eval(fault(q.texts[name], k), *arguments, keys=keys)
+            broken = False
+        except redis.exceptions.ResponseError as error:
+            assert 'FAULT' in str(error), (name, k, error)
+            broken = True
+        try:
+            verify(q, accepted, name, arguments, keys, broken, f'{name} cut at call {k}')
+        except BaseException:
+            print(f'{name} (call {index}) cut at redis.call {k}', file=sys.stderr)
+            raise
+        if not broken:
+            return name, k - 1
+
+
+def with_each_key_of_the_wrong_type(client, index):
+    refusals = 0
+    for key in ('m', 'w', 'd', 'a', 'x', 'dl', 'er', 'wk', 'wr', 'wi', 'wl', 'in', 'at:held0', 's:' + RID.decode(), 'images'):
+        q, accepted, name, arguments, keys = prepare(client, index)
+        full = key.encode() if key == 'images' else q.P + key.encode()
+        there = q.r.exists(full)
+        if there:
+            q.r.rename(full, b'aside')
+        q.r.sadd(full, b'wrong') if key[:2] in ('s:', 'm') else q.r.set(full, b'wrong')
+        try:
+            q.call(name, *arguments, keys=keys)
+            broken = False
+        except redis.exceptions.ResponseError as error:
+            assert 'WRONGTYPE' in str(error), (name, key, error)
+            broken = True
+            refusals += 1
+        if not key.startswith('s:') or broken:
+            q.r.delete(full)
+        if there:
+            q.r.rename(b'aside', full)
+        try:
+            verify(q, accepted, name, arguments, keys, broken, f'{name} with a wrong {key}')
+        except BaseException:
+            print(f'{name} (call {index}) with {key} of the wrong type', file=sys.stderr)
+            raise
+    return refusals
 
 
 def main():
     with Server() as server:
-        client, cuts = server.client(), 0
+        client, cuts, refusals = server.client(), 0, 0
         number = len(list(calls(Queue(client), dict.fromkeys((b'held%d' % i for i in range(6)), 1))))
         for index in range(number):
-            k = 0
-            while True:
-                k += 1
-                client.flushall()
-                q = Queue(client)
-                accepted, held = lively(q)
-                q.r.rpush('images', *[b'{"id": "uuid-%d"}' % i for i in range(3)])
-                name, make = list(calls(q, held))[index]
-                arguments, keys = make()
-                script = fault(q.texts[name], k)
-                try:
-                    q.eval(script, *arguments, keys=keys)
-                    cut = False
-                except Exception as error:
-                    assert 'FAULT' in str(error), (name, k, error)
-                    cut = True
-                try:
-                    if name == 'submit' and cut:  # the producer tries again, and is answered
-                        if arguments[3] == b'new-s':
-                            q.stage(dict(job(b'new-s'), stage=b'nonce---'))
-                        codes = [reply[0] for reply in q.call(name, *arguments)[3:]]
-                        assert set(codes) <= {0, 1}, (name, k, codes)
-                        for ident in arguments[3::10]:
-                            assert q.r.pttl(q.P + b'j' + ident) == -1, (k, ident, 'an accepted job has a time to live')
-                        accepted |= {arguments[i] for i in range(3, len(arguments), 10)}
-                    settle(q, accepted, name, k)
-                    if name == 'import':  # none of the items is lost
-                        q.call('import', 4, 1000, 10, 5, keys=keys)
-                        bodies = b''.join(q.r.get(key) for key in q.r.scan_iter(q.P + b'j_c*'))
-                        for i in range(3):
-                            assert tlv(10, b'uuid-%d' % i) in bodies, (k, i)
-                except BaseException:
-                    print(f'{name} (call {index}) cut at redis.call {k}', file=sys.stderr)
-                    raise
-                if not cut:
-                    break
-                cuts += 1
-            print(f'{name}: cut at {k - 1} places', flush=True)
-        print(f'{cuts} cuts')
+            name, places = cut_at_every_call(client, index)
+            wrong = with_each_key_of_the_wrong_type(client, index)
+            print(f'{name}: cut at {places} places, refused for {wrong} keys of the wrong type', flush=True)
+            cuts, refusals = cuts + places, refusals + wrong
+        print(f'{cuts} cuts, {refusals} refusals')
 
 
 if __name__ == '__main__':
