@@ -69,7 +69,7 @@ const char *cli_format_duration(char *out, size_t out_size, int64_t ms)
         snprintf(out, out_size, "%" PRId64 ".%" PRId64 " s", ms / 1000, ms % 1000 / 100);
     else if (ms < 120000)
         snprintf(out, out_size, "%" PRId64 " s", ms / 1000);
-    else if (ms < 2 * 3600000)
+    else if (ms < 2 * INT64_C(3600000))
         snprintf(out, out_size, "%" PRId64 " min", ms / 60000);
     else
         snprintf(out, out_size, "%" PRId64 " h", ms / 3600000);

@@ -6,13 +6,44 @@
 #include "cli/submit/order.h"
 
 /* A tensor is 0.8 MB in the list: more of them at once would only fill Redis. */
-enum { WINDOW_MAX = 64, POLL_MS = 100, PUSH_AGAIN_MS = 20000 };
+enum { WINDOW_MAX = 64, POLL_MS = 100, PUSH_AGAIN_MS = 20000, SWEEP_PAGE = 1000 };
 
 typedef struct keras {
     order order;
     submit_run *run;
     bool said_away;
+    imgq_id *pushed; /* every id of this run: a server may answer one late, or twice */
+    size_t pushed_count, pushed_room;
 } keras;
+
+/* Without room one late key may stay in Redis: no reason to fail a file that is answered. */
+static void remember(keras *k, const imgq_id *id)
+{
+    if (k->pushed_count == k->pushed_room) {
+        const size_t room = k->pushed_room > 0 ? 2 * k->pushed_room : 64;
+        imgq_id *more = realloc(k->pushed, room * sizeof *more);
+        if (more == NULL)
+            return;
+        k->pushed = more;
+        k->pushed_room = room;
+    }
+    k->pushed[k->pushed_count++] = *id;
+}
+
+/* The reference's keys have no end of their own. Servers that race answer an item twice, and the second answer comes
+ * after we have taken and deleted the first: so all are deleted once more at the end. */
+static void sweep(keras *k)
+{
+    for (size_t at = 0; at < k->pushed_count; at += SWEEP_PAGE) {
+        const size_t left = k->pushed_count - at;
+        imgq_error err;
+        if (imgq_reference_forget(k->run->reference, k->pushed + at, left < SWEEP_PAGE ? left : SWEEP_PAGE, &err) !=
+            IMGQ_OK) {
+            submit_note(k->run, "answers' keys may stay in Redis: %s", err.message);
+            return;
+        }
+    }
+}
 
 /* @return false if the slot has ended */
 static bool push(keras *k, slot *s, const cli_bytes *tensor)
@@ -25,6 +56,7 @@ static bool push(keras *k, slot *s, const cli_bytes *tensor)
                                                    tensor->len / sizeof(float), &s->id, &err);
     if (status == IMGQ_OK) {
         s->pushes++;
+        remember(k, &s->id);
         s->again_ms = submit_now_ms() + PUSH_AGAIN_MS;
         order_fly(&k->order, s);
         return true;
@@ -109,14 +141,6 @@ static int poll_answers(keras *k)
     return cli_error_status(k->run->program, &err);
 }
 
-static void forget(keras *k, slot *s)
-{
-    imgq_error err;
-    /* The key stays if this fails: the reference's wire gives it no end of its own, so say so. */
-    if (s->has_id && imgq_reference_forget(k->run->reference, &s->id, 1, &err) != IMGQ_OK)
-        submit_note(k->run, "the answer's key %s may stay in Redis: %s", s->id.text, err.message);
-}
-
 /* Items are lost by the reference's own LRANGE and LTRIM: after 20 s one goes again under another name. */
 static void renew_and_expire(keras *k)
 {
@@ -130,13 +154,12 @@ static void renew_and_expire(keras *k)
             continue;
         if (s->first_ms > 0 && s->first_ms + set->timeout_ms <= now) {
             const bool away = s->state == SLOT_READY;
-            forget(k, s);
             snprintf(message, sizeof message, "no answer on the list %s within %.3g s (pushed %lld times)",
                      set->connect.queue, (double)set->timeout_ms / 1000, (long long)s->pushes);
             order_fail(o, s, away ? IMGQ_E_UNAVAILABLE : IMGQ_E_TIMEOUT, away ? CLI_EXIT_REDIS : CLI_EXIT_TIMEOUT,
                        message);
         } else if (s->state == SLOT_FLYING && s->again_ms <= now && s->pushes < set->attempts) {
-            forget(k, s);
+            /* Should the first come after all, under the old key, then it is the sweep's. */
             push_file(k, s);
         }
     }
@@ -148,11 +171,8 @@ static void interrupt(keras *k)
     o->silent_failures = true;
     for (size_t file = o->printed; file < o->next; file++) {
         slot *s = order_at(o, file);
-        if (s->state == SLOT_ENDED)
-            continue;
-        if (s->state == SLOT_FLYING)
-            forget(k, s);
-        order_fail(o, s, IMGQ_E_CANCELLED, CLI_EXIT_SOME, "interrupted");
+        if (s->state != SLOT_ENDED)
+            order_fail(o, s, IMGQ_E_CANCELLED, CLI_EXIT_SOME, "interrupted");
     }
     order_print(o);
     submit_note(k->run, "interrupted: %zu of %zu done", k->run->outcome.by_code[CLI_EXIT_OK], k->run->files.count);
@@ -180,6 +200,8 @@ int submit_keras(submit_run *run)
     }
     if (code == CLI_EXIT_OK && k.order.stdout_is_gone)
         code = CLI_EXIT_SOME;
+    sweep(&k);
+    free(k.pushed);
     order_end(&k.order);
     return code;
 }

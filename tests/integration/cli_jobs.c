@@ -281,7 +281,7 @@ static void a_full_queue_is_5_when_the_time_is_over(void)
     /* With somebody who empties it, waiting is enough. */
     echo *worker = echo_start(url, "full");
     CHECK_EQ_INT(0, cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", a, a, a, NULL)->code);
-    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", url, "-qfull", "set", "max_jobs", "40", NULL)->code);
+    CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", url, "-qfull", "set", "max_jobs", "100", NULL)->code);
     const cli_result *got =
         cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", "-R", cli_temporary("many"), NULL);
     CHECK_EQ_INT(0, got->code);
