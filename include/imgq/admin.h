@@ -71,7 +71,8 @@ typedef struct imgq_job_status {
 IMGQ_API IMGQ_CHECKED imgq_status imgq_queue_look(imgq_queue *queue, const imgq_id *id,
                                                   imgq_job_status *status, imgq_result **result,
                                                   imgq_error *err);
-/** A page of dead letters, oldest first. @param skip how many to pass over @param jobs out, max of them @param count out */
+/** A page of dead letters, oldest first. @param skip how many to pass over @param jobs out, max of them, the size of the first
+ *  set @param count out */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_queue_dead(imgq_queue *queue, size_t skip,
                                                   imgq_job_status *jobs, size_t max, size_t *count,
                                                   imgq_error *err);
@@ -104,7 +105,14 @@ typedef struct imgq_worker_status {
     char info[512]; /* JSON: model, hash, profile, engine, batch, ... */
 } imgq_worker_status;
 
-/** Workers seen within the hour, latest first. @param workers out, max of them @param count out */
+#ifdef __cplusplus
+#define IMGQ_WORKER_STATUS_INIT \
+    ([] { imgq_worker_status o = imgq_worker_status(); o.size = sizeof o; return o; }())
+#else
+#define IMGQ_WORKER_STATUS_INIT ((imgq_worker_status){.size = sizeof(imgq_worker_status)})
+#endif
+
+/** Workers seen within the hour, latest first. @param workers out, max of them, the size of the first set @param count out */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_queue_workers(imgq_queue *queue, imgq_worker_status *workers,
                                                      size_t max, size_t *count, imgq_error *err);
 

@@ -246,7 +246,7 @@ static void settings_are_checked_and_kept(void)
 static void workers_are_listed_latest_first(void)
 {
     imgq_error err;
-    imgq_worker_status workers[3] = {{.size = sizeof *workers}};
+    imgq_worker_status workers[3] = {IMGQ_WORKER_STATUS_INIT};
     size_t count = 9;
     peer_job job;
     imgq_queue *queue = suite_open_plain("workers");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void answer_one(imgq_queue *peer)
 {
@@ -306,6 +307,58 @@ static void a_handle_that_wants_no_notifications_polls_for_many_at_once(void)
     imgq_queue_close(c.queue);
 }
 
+static long cpu_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (long)(used.tv_sec * 1000 + used.tv_nsec / 1000000);
+}
+
+/* A wait that spins answers as well; only its bill tells. A few milliseconds are honest, a spin has hundreds. */
+static void check_waiting_is_idle(imgq_queue *queue, const char *how)
+{
+    imgq_error err;
+    imgq_result *result = NULL;
+    const imgq_id id = suite_submit(queue, "x", NULL);
+    const long before = cpu_ms();
+    CHECK_STATUS(IMGQ_E_TIMEOUT, imgq_queue_await(queue, &id, 1, 1000, &result, &err));
+    if (!CHECK(cpu_ms() - before < 100))
+        fprintf(stderr, "# %s\n", how);
+    for (int i = 0; i < 10; i++) {
+        struct pollfd fd = {.fd = imgq_queue_fd(queue), .events = (short)imgq_queue_events(queue)};
+        const int timeout_ms = imgq_queue_timeout_ms(queue);
+        (void)poll(&fd, 1, timeout_ms < 0 || timeout_ms > 100 ? 100 : timeout_ms);
+        CHECK_STATUS(IMGQ_E_TIMEOUT, imgq_queue_process(queue, &result, &err));
+    }
+    CHECK(cpu_ms() - before < 100);
+    imgq_queue_close(queue);
+}
+
+static void waiting_costs_no_processor_time(void)
+{
+    imgq_queue_options polling = IMGQ_QUEUE_OPTIONS_INIT;
+    polling.no_notify = 1;
+    suite_ask("OK", "ACL SETUSER deaf on >secret ~* resetchannels +@all");
+    check_waiting_is_idle(suite_open_plain("idle"), "notified");
+    check_waiting_is_idle(suite_open("idle", &polling), "polling");
+    check_waiting_is_idle(open_as("deaf", "idle"), "refused");
+}
+
+static void waiting_for_a_server_that_is_away_costs_no_processor_time(void)
+{
+    imgq_error err;
+    imgq_result *result = NULL;
+    imgq_queue *queue = suite_open_plain("idle-away");
+    const imgq_id id = suite_submit(queue, "x", NULL);
+    redis_fixture_kill(suite_redis);
+    const long before = cpu_ms();
+    const imgq_status status = imgq_queue_await(queue, &id, 1, 1500, &result, &err);
+    CHECK(status == IMGQ_E_TIMEOUT || status == IMGQ_E_UNAVAILABLE);
+    CHECK(cpu_ms() - before < 150);
+    redis_fixture_restart(suite_redis);
+    imgq_queue_close(queue);
+}
+
 /* ---- a host's loop ---- */
 
 /* Waits as a host would; fails the test if nothing ends within 30 s. */
@@ -539,6 +592,8 @@ static const check_test tests[] = {
     CHECK_TEST(with_every_publication_dropped_each_await_still_ends),
     CHECK_TEST(a_user_without_the_channel_polls_and_is_told_once),
     CHECK_TEST(a_handle_that_wants_no_notifications_polls_for_many_at_once),
+    CHECK_TEST(waiting_costs_no_processor_time),
+    CHECK_TEST(waiting_for_a_server_that_is_away_costs_no_processor_time),
     CHECK_TEST(a_hosts_loop_gets_every_end_without_awaiting),
     CHECK_TEST(a_hosts_loop_asks_where_publications_are_dropped),
     CHECK_TEST(a_hosts_loop_never_blocks_on_a_stopped_server),
