@@ -1,5 +1,6 @@
 /* Jobs by their ids: following another's, and cancelling. */
 #include "base/fail.h"
+#include "base/id.h"
 #include "queue/ids.h"
 #include "queue/inbox.h"
 #include "queue/scripts.h"
@@ -16,8 +17,14 @@ imgq_status iq_queue_call_ids(imgq_queue *queue, const iq_script *script, bool w
     iq_queue_add_owner(queue, &commands);
     if (with_rid)
         iq_commands_bytes(&commands, queue->rid, sizeof queue->rid);
-    for (size_t i = 0; i < count; i++)
-        iq_commands_bytes(&commands, ids[i].text, strnlen(ids[i].text, sizeof ids[i].text - 1));
+    for (size_t i = 0; i < count; i++) {
+        const size_t len = strnlen(ids[i].text, sizeof ids[i].text);
+        /* The script refuses the whole call for one malformed id; such a job cannot exist, and neither can "_". */
+        if (iq_id_is_valid(ids[i].text, len))
+            iq_commands_bytes(&commands, ids[i].text, len);
+        else
+            iq_commands_text(&commands, "_");
+    }
     imgq_status status = iq_queue_call(queue, &commands, &request, what, reply, err);
     if (status == IMGQ_OK && ((*reply)->type != IQ_REPLY_ARRAY || (*reply)->count != count)) {
         status = iq_fail(err, IMGQ_E_PROTOCOL, 0, "%s: %zu answers to %zu ids", what, (*reply)->count, count);

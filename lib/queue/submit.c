@@ -42,7 +42,7 @@ static imgq_status check_id(const batch *b, const imgq_id *id, imgq_error *err)
 {
     const size_t len = strnlen(id->text, sizeof id->text);
     if (!iq_id_is_valid(id->text, len))
-        return iq_fail(err, IMGQ_E_INVALID, 0, "id \"%.70s\": 1 to %d of letters, digits, '_', '.', ':' and '-'",
+        return iq_fail(err, IMGQ_E_INVALID, 0, "id \"%.65s\": 1 to %d of letters, digits, '_', '.', ':' and '-'",
                        id->text, (int)IQ_ID_MAX);
     /* One of the library's own is taken again only after a submission of this handle whose outcome was not known. */
     if (id->text[0] == '_' && !iq_inbox_follows(b->queue->inbox, id))

@@ -382,6 +382,33 @@ static void cancelling_ends_a_job_wherever_it_is(void)
     imgq_queue_close(queue);
 }
 
+static void an_id_that_cannot_be_is_unknown_and_stops_no_other(void)
+{
+    imgq_error err;
+    imgq_status each[4];
+    imgq_job_status status = IMGQ_JOB_STATUS_INIT;
+    imgq_queue *queue = suite_open_plain("malformed");
+    imgq_id endless;
+    memset(endless.text, 'e', sizeof endless.text); /* no zero in it */
+    const imgq_id ids[4] = {suite_id("two words"), suite_submit(queue, "x", NULL), suite_id(""), endless};
+    CHECK_STATUS(IMGQ_E_NOTFOUND, imgq_queue_attach(queue, ids, 4, &err));
+    CHECK_EQ_STR("attach to job two words: unknown or expired", err.message);
+    CHECK_STATUS(IMGQ_E_NOTFOUND, imgq_queue_look(queue, &ids[0], &status, NULL, &err));
+    CHECK_STATUS(IMGQ_E_NOTFOUND, imgq_queue_requeue(queue, &ids[3], &err));
+    CHECK_STATUS(IMGQ_E_NOTFOUND, imgq_queue_cancel_many(queue, ids, 4, each, &err));
+    CHECK_EQ_INT(IMGQ_E_NOTFOUND, each[0]);
+    CHECK_EQ_INT(IMGQ_OK, each[1]);
+    CHECK_EQ_INT(IMGQ_E_NOTFOUND, each[2]);
+    CHECK_EQ_INT(IMGQ_E_NOTFOUND, each[3]);
+    imgq_submit_options options = IMGQ_SUBMIT_OPTIONS_INIT;
+    options.id = &endless;
+    CHECK_STATUS(IMGQ_E_INVALID, imgq_queue_submit(queue, "x", 1, &options, NULL, &err));
+    imgq_result *result = NULL;
+    CHECK_STATUS(IMGQ_E_NOTFOUND, imgq_queue_await(queue, &endless, 1, 0, &result, &err));
+    imgq_queue_forget(queue, &endless);
+    imgq_queue_close(queue);
+}
+
 static void many_are_cancelled_in_pages(void)
 {
     enum { JOBS = 200 };
@@ -495,6 +522,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_delayed_job_waits_for_its_time_by_the_servers_clock),
     CHECK_TEST(a_job_past_its_deadline_ends_so_even_without_a_worker),
     CHECK_TEST(cancelling_ends_a_job_wherever_it_is),
+    CHECK_TEST(an_id_that_cannot_be_is_unknown_and_stops_no_other),
     CHECK_TEST(many_are_cancelled_in_pages),
     CHECK_TEST(a_dead_job_says_why),
     CHECK_TEST(a_full_queue_says_when_to_come_back),
