@@ -1,10 +1,11 @@
 /* imgq-worker: takes images from Redis, classifies them, reports; until SIGTERM, or until nothing waits. */
 #include <imgq/imgq.h>
 
-#include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 
 #define PROGRAM "imgq-worker"
 
-enum { QUEUES_MAX = 64, WEIGHT_MAX = 1000, HURRY_S = 1 };
+enum { QUEUES_MAX = 64, WEIGHT_MAX = 1000, HURRY_S = 1, PATIENCE_S = 3 };
 
 typedef struct settings {
     cli_connect connect;
@@ -138,22 +139,32 @@ static const cli_program program = {
 /* ---- what a handler needs; no argument reaches it ---- */
 
 static _Atomic(imgq_worker *) running_worker;
+static atomic_int handlers_inside; /* a library's thread may run the handler, while main() goes on */
+static atomic_bool gave_back;      /* after a second signal: nothing is held any more */
+static atomic_int alarms;
 
+/* A forward pass cannot be cut: the process ends in the middle of it, as soon as nothing is held. A busy machine gets
+ * two seconds more to give back, since otherwise the jobs would wait for the end of their leases. */
 static void hurry_is_over(int number)
 {
     (void)number;
-    cli_signals_die();
+    if (atomic_load(&gave_back) || atomic_fetch_add(&alarms, 1) >= PATIENCE_S - HURRY_S)
+        cli_signals_die();
+    else
+        (void)alarm(1);
 }
 
 static void on_signal(void *user, int number, int nth)
 {
     (void)user;
     (void)number;
+    atomic_fetch_add(&handlers_inside, 1);
     imgq_worker *worker = atomic_load(&running_worker);
     if (worker != NULL)
         imgq_worker_stop(worker);
+    atomic_fetch_sub(&handlers_inside, 1);
     if (nth == 2)
-        (void)alarm(HURRY_S); /* a forward pass cannot be cut: the process ends in the middle of it */
+        (void)alarm(HURRY_S);
 }
 
 static void install_signals(void)
@@ -284,6 +295,8 @@ static void tell_progress(void *user, uint64_t done, uint64_t failed)
 {
     app *it = user;
     char status[128];
+    if (cli_signals_count() > 1)
+        atomic_store(&gave_back, true);
     (void)snprintf(status, sizeof status, "%" PRIu64 " jobs answered, %" PRIu64 " failed", done, failed);
     cli_notify_progress(&it->notify, status);
 }
@@ -338,6 +351,8 @@ static int work(app *it, imgq_model *model)
     status = imgq_worker_run(worker, &err);
     (void)cli_notify_send(&it->notify, "STOPPING=1");
     atomic_store(&running_worker, NULL);
+    while (atomic_load(&handlers_inside) > 0)
+        (void)sched_yield();
     imgq_worker_destroy(worker);
     if (status != IMGQ_OK)
         return worker_exit(&err);

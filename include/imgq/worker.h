@@ -36,7 +36,8 @@ typedef struct imgq_worker_options {
     imgq_reference *forward_to; /* not NULL: no inference here, tensors go to a reference server; borrowed */
     const char *engine, *precision; /* NULL: auto, highest */
     /* Called after each batch, each idle visit and each refused connection, in the thread of imgq_worker_run(); progress
-     * for a watchdog. May be NULL. */
+     * for a watchdog. After a second stop once more, when everything was given back: whoever is in a hurry may end the
+     * process now, though the forward pass goes on. May be NULL. */
     void (*progress)(void *user, uint64_t jobs_done, uint64_t jobs_failed);
     void *progress_user;
 } imgq_worker_options;

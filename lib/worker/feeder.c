@@ -316,6 +316,7 @@ imgq_status iq_feeder_loop(const iq_shift *shift, imgq_reference *reference, con
     imgq_status status = f->input != NULL ? feed(f, err) : iq_fail_nomem(err, f->input_count * sizeof *f->input);
     iq_sources_listen(shift->sources, false);
     give_everything_back(f);
+    iq_shift_given_back(shift);
     sweep_late_answers(f);
     iq_free(shift->env, f->input);
     iq_free(shift->env, f);

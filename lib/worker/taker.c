@@ -45,11 +45,23 @@ int iq_shift_stops(const iq_shift *shift)
     return atomic_load_explicit(shift->stops, memory_order_acquire);
 }
 
-void iq_shift_progress(const iq_shift *shift)
+static void tell_host(const iq_shift *shift)
 {
     if (shift->progress != NULL)
         shift->progress(shift->progress_user, atomic_load_explicit(&shift->tally->done, memory_order_relaxed),
                         atomic_load_explicit(&shift->tally->failed, memory_order_relaxed));
+}
+
+void iq_shift_progress(const iq_shift *shift)
+{
+    if (iq_shift_stops(shift) < 2)
+        tell_host(shift);
+}
+
+void iq_shift_given_back(const iq_shift *shift)
+{
+    if (iq_shift_stops(shift) > 1)
+        tell_host(shift);
 }
 
 /* Tells the host about batches that ended since, and about quiet visits while nothing is in hand: a worker whose
@@ -88,6 +100,7 @@ static void wind_up(const iq_shift *shift, iq_batcher *batcher, imgq_job **jobs)
     while (iq_batcher_held(batcher) > 0) {
         if (iq_shift_stops(shift) > 1) {
             give_back(shift, batcher, true, jobs);
+            iq_shift_given_back(shift);
             return;
         }
         iq_shift_wait(shift, false, FULL_LOOK_MS);

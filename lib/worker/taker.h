@@ -29,8 +29,10 @@ typedef struct iq_shift {
 void iq_shift_wait(const iq_shift *shift, bool looking, int timeout_ms);
 /** How often the worker was told to stop. */
 int iq_shift_stops(const iq_shift *shift);
-/** Tell the host that work goes on. */
+/** Tell the host that work goes on; not after a second stop. */
 void iq_shift_progress(const iq_shift *shift);
+/** Tell the host that everything was given back after a second stop: it need not wait for the end of a forward pass. */
+void iq_shift_given_back(const iq_shift *shift);
 
 /**
  * Take until told to stop or drained. Returns when the batcher holds nothing more, or, after a second stop, when
