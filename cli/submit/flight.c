@@ -198,6 +198,19 @@ static int64_t wait_ms(flight *f)
     return until > now ? until - now : 0;
 }
 
+/* An answer is room for one more: who was told to come later need not wait so long. */
+static void hurry(flight *f, size_t answers)
+{
+    order *o = &f->order;
+    for (size_t file = o->printed; file < o->next && answers > 0 && o->ready > 0; file++) {
+        slot *s = order_at(o, file);
+        if (s->state == SLOT_READY && s->status == IMGQ_E_BUSY && s->again_ms > 0) {
+            s->again_ms = 0;
+            answers--;
+        }
+    }
+}
+
 /* All answers that are there, after waiting for the first. @return CLI_EXIT_OK, or of a failure of the whole */
 static int collect(flight *f, int64_t timeout_ms)
 {
@@ -206,6 +219,7 @@ static int collect(flight *f, int64_t timeout_ms)
         submit_nap_until(submit_now_ms() + timeout_ms);
         return CLI_EXIT_OK;
     }
+    const size_t flying = f->order.flying;
     for (;; timeout_ms = 0) {
         imgq_result *result = NULL;
         const imgq_status status = imgq_queue_await(f->run->queue, NULL, 0, timeout_ms, &result, &err);
@@ -220,9 +234,9 @@ static int collect(flight *f, int64_t timeout_ms)
                 imgq_result_destroy(result);
             if (f->order.flying > 0)
                 continue;
-            return CLI_EXIT_OK;
         }
-        if (status == IMGQ_E_TIMEOUT || status == IMGQ_E_CANCELLED)
+        hurry(f, flying - f->order.flying);
+        if (status == IMGQ_OK || status == IMGQ_E_TIMEOUT || status == IMGQ_E_CANCELLED)
             return CLI_EXIT_OK;
         if (status == IMGQ_E_UNAVAILABLE) {
             if (!f->said_away)

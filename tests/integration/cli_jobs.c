@@ -66,19 +66,29 @@ static void one_file_prints_its_answers_alone(void)
     CHECK_EQ_SIZE(3, echo_stop(worker));
 }
 
+enum { MANY = 300 };
+
+/* A folder of MANY files, "0000.jpg" holding "image 0" and so on; made by the first caller. */
+static const char *many(void)
+{
+    if (mkdir(cli_temporary("many"), 0700) == 0) {
+        for (int i = 0; i < MANY; i++) {
+            char name[32], text[32];
+            snprintf(name, sizeof name, "many/%04d.jpg", i);
+            snprintf(text, sizeof text, "image %d", i);
+            (void)file(name, text);
+        }
+    }
+    return cli_temporary("many");
+}
+
 static void many_files_come_in_order_though_answered_last_first(void)
 {
-    enum { FILES = 300 };
     echo *worker = echo_start(url, "many");
-    mkdir(cli_temporary("many"), 0700);
-    char *want = calloc(FILES, 600);
-    for (int i = 0; i < FILES; i++) {
-        char name[32], text[32];
-        snprintf(name, sizeof name, "many/%04d.jpg", i);
-        snprintf(text, sizeof text, "image %d", i);
-        sprintf(want + strlen(want), "%s\n1. image %d: 0.5000\n", file(name, text), i);
-    }
-    check(cli_run("imgq-submit", "--redis", url, "-qmany", "--recursive", cli_temporary("many"), NULL), 0, want, "");
+    char *want = calloc(MANY, 600);
+    for (int i = 0; i < MANY; i++)
+        sprintf(want + strlen(want), "%s/%04d.jpg\n1. image %d: 0.5000\n", many(), i, i);
+    check(cli_run("imgq-submit", "--redis", url, "-qmany", "--recursive", many(), NULL), 0, want, "");
     CHECK(echo_most_held(worker) > 1);
     echo_stop(worker);
     free(want);
@@ -88,7 +98,7 @@ static void no_more_than_the_window_is_under_way(void)
 {
     echo *worker = echo_start(url, "window");
     const cli_result *got =
-        cli_run("imgq-submit", "--redis", url, "-qwindow", "--window=4", "--recursive", cli_temporary("many"), NULL);
+        cli_run("imgq-submit", "--redis", url, "-qwindow", "--window=4", "--recursive", many(), NULL);
     CHECK_EQ_INT(0, got->code);
     CHECK(echo_most_held(worker) <= 4);
     CHECK_EQ_SIZE(300, echo_stop(worker));
@@ -282,8 +292,7 @@ static void a_full_queue_is_5_when_the_time_is_over(void)
     echo *worker = echo_start(url, "full");
     CHECK_EQ_INT(0, cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", a, a, a, NULL)->code);
     CHECK_EQ_INT(0, cli_run("imgq-ctl", "--redis", url, "-qfull", "set", "max_jobs", "100", NULL)->code);
-    const cli_result *got =
-        cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", "-R", cli_temporary("many"), NULL);
+    const cli_result *got = cli_run("imgq-submit", "--redis", url, "-qfull", "--quiet", "-R", many(), NULL);
     CHECK_EQ_INT(0, got->code);
     CHECK_CONTAINS("\n1. image 299: 0.5000\n", got->out);
     echo_stop(worker);
@@ -321,7 +330,7 @@ static void a_closed_stdout_ends_it_and_cancels(void)
     char command[2000];
     snprintf(command, sizeof command,
              "\"$IMGQ_BIN/imgq-submit\" --redis '%s' -qclosed --recursive '%s' | head -n 1; echo ${PIPESTATUS[0]}", url,
-             cli_temporary("many"));
+             many());
     const cli_result *got = cli_run("/bin/bash", "-c", command, NULL);
     CHECK_CONTAINS("/0000.jpg\n", got->out);
     CHECK_EQ_STR("", got->err);
@@ -407,7 +416,7 @@ static void a_bar_is_drawn_on_a_terminal_for_several_files_only(void)
     echo *worker = echo_start(url, "bar");
     char command[2000], bare[2000];
     snprintf(command, sizeof command, "TERM=xterm \"$IMGQ_BIN/imgq-submit\" --redis '%s' -qbar -R '%s' >/dev/null", url,
-             cli_temporary("many"));
+             many());
     const cli_result *got = cli_run("/usr/bin/script", "-qec", command, "/dev/null", NULL);
     CHECK_EQ_INT(0, got->code);
     CHECK_CONTAINS("\r\033[K[", got->out);
@@ -416,7 +425,7 @@ static void a_bar_is_drawn_on_a_terminal_for_several_files_only(void)
              file("a.jpg", "A"));
     CHECK_EQ_STR("", cli_run("/usr/bin/script", "-qec", command, "/dev/null", NULL)->out);
     snprintf(bare, sizeof bare, "TERM=dumb \"$IMGQ_BIN/imgq-submit\" --redis '%s' -qbar -R '%s' >/dev/null", url,
-             cli_temporary("many"));
+             many());
     CHECK_EQ_STR("", cli_run("/usr/bin/script", "-qec", bare, "/dev/null", NULL)->out);
     echo_stop(worker);
 }
