@@ -97,7 +97,8 @@ static cli_process *start(int in_fd, const char *program, va_list list)
     for (char *arg; (arg = va_arg(list, char *)) != NULL && argc < ARGS_MAX - 1;)
         argv[argc++] = arg;
     argv[argc] = NULL;
-    setenv("IMGQ_BIN", bin_path("."), 0); /* for scripts, where ctest has not set it */
+    if (getenv("IMGQ_BIN") == NULL) /* for scripts, where ctest has not set it */
+        setenv("IMGQ_BIN", bin_path("."), 1);
     cli_process *process = calloc(1, sizeof *process);
     if (process == NULL)
         die("memory");

@@ -181,13 +181,14 @@ static void payloads_exif_background_and_profile_reach_the_worker(void)
     CHECK_EQ_STR(castle, SUBMIT("--payload=u8", photo)->out); /* by the profile that the worker tells */
     CHECK_EQ_STR(castle, SUBMIT("--payload=f32", photo)->out);
 
-    const char *turned = shared_path("oracle/formats/jpeg-exif-orientation-6.jpg");
+    char turned[1024], clear[1024]; /* shared_path() forgets */
+    snprintf(turned, sizeof turned, "%s", shared_path("oracle/formats/jpeg-exif-orientation-6.jpg"));
+    snprintf(clear, sizeof clear, "%s", shared_path("oracle/formats/png-rgba-8bit.png"));
     CHECK_CONTAINS("\"exif\":{\"orientation\":6,\"applied\":false}", SUBMIT("-fjson", turned)->out);
     CHECK_CONTAINS("\"exif\":{\"orientation\":6,\"applied\":true}", SUBMIT("-fjson", "--exif=apply", turned)->out);
     const cli_result there = *SUBMIT("--exif=apply", turned), here = *SUBMIT("--exif=apply", "--payload=u8", turned);
     CHECK_EQ_STR(there.out, here.out);
 
-    const char *clear = shared_path("oracle/formats/png-rgba-8bit.png");
     const cli_result dropped = *SUBMIT(clear), white = *SUBMIT("--background=white", clear),
                      white_here = *SUBMIT("--background=#ffffff", "--payload=f32", clear);
     CHECK(strcmp(dropped.out, white.out) != 0);
