@@ -4,7 +4,7 @@ packages_build="gcc libc6-dev cmake ninja-build pkg-config libhiredis-dev libcjs
  zlib1g-dev libopenblas-pthread-dev libhdf5-dev libssl-dev libsmartcols-dev redis-server"
 packages_demo="curl ca-certificates"
 packages_check="libcunit1-dev g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch
- mandoc git file systemd"
+ mandoc git file locales systemd"
 
 # packages_missing PACKAGE…: those that are not installed, on one line
 packages_missing() {
