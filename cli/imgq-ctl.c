@@ -121,7 +121,7 @@ static void on_signal(void *user, int signal, int nth)
         _exit(128 + signal);
 }
 
-/* What a user may do who has the rights of share/imgq/reader.acl and no more. */
+/* What a user may do who has the rights of lib/queue/acl/reader.acl and no more. */
 static bool looks_only(size_t command)
 {
     return command == CTL_STATS || command == CTL_SHOW || command == CTL_WORKERS || command == CTL_DEAD_LIST;

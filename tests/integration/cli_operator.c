@@ -160,11 +160,11 @@ static void workers_are_listed_with_what_they_say_of_themselves(void)
     echo_stop(worker);
 }
 
-/* The users' rights as share/imgq has them. */
+/* The users' rights as lib/queue/acl has them. */
 static void a_reader_may_look_and_no_more(void)
 {
     char acl[4096], line[4200];
-    FILE *file = fopen(source_path("share/imgq/reader.acl"), "r");
+    FILE *file = fopen(source_path("lib/queue/acl/reader.acl"), "r");
     submit("reader", "one", "1");
     if (!CHECK(file != NULL))
         return;

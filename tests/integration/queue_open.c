@@ -173,13 +173,13 @@ static void the_first_to_open_bounds_the_payload_by_the_servers_memory(void)
 
 /* ---- rights ---- */
 
-/* The user of share/imgq/ROLE.acl, with a password. */
+/* The user of lib/queue/acl/ROLE.acl, with a password. */
 static void add_role(const char *role)
 {
     char line[4000], name[60], rules[3800];
     const char *source = getenv("IMGQ_SOURCE");
     char full[600];
-    snprintf(full, sizeof full, "%s/share/imgq/%s.acl", source != NULL ? source : ".", role);
+    snprintf(full, sizeof full, "%s/lib/queue/acl/%s.acl", source != NULL ? source : ".", role);
     FILE *file = fopen(full, "r");
     if (!CHECK(file != NULL))
         return;

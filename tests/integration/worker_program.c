@@ -402,7 +402,7 @@ static void a_worker_needs_no_more_than_its_acl(void)
 {
     char line[4096], config[256], path[256];
     redis_fixture *strict = redis_fixture_start(NULL);
-    FILE *acl = fopen(source_path("share/imgq/worker.acl"), "r");
+    FILE *acl = fopen(source_path("lib/queue/acl/worker.acl"), "r");
     if (!CHECK(acl != NULL) || !CHECK(fgets(line, sizeof line, acl) != NULL))
         return;
     fclose(acl);

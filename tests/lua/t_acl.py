@@ -1,4 +1,4 @@
-"""The ACL files of share/imgq: each role's user runs all that its role does and nothing beyond; probe names what lacks."""
+"""The ACL files of lib/queue/acl: each role's user runs all that its role does and nothing beyond; probe names what lacks."""
 import hashlib
 import os
 import re
@@ -14,8 +14,8 @@ LIST = 'image_queue'
 
 
 def rules(role):
-    """The tokens of share/imgq/ROLE.acl after the user's name, password aside."""
-    lines = [line for line in open(os.path.join(SOURCE, 'share', 'imgq', role + '.acl')) if line.startswith('user ')]
+    """The tokens of lib/queue/acl/ROLE.acl after the user's name, password aside."""
+    lines = [line for line in open(os.path.join(SOURCE, 'lib', 'queue', 'acl', role + '.acl')) if line.startswith('user ')]
     assert len(lines) == 1, role
     tokens = lines[0].split()
     assert tokens[:3] == ['user', 'imgq-' + role, 'on'], tokens[:3]
@@ -198,7 +198,7 @@ def every_command_of_the_scripts_is_probed(server):
 def the_files_are_what_aclfile_reads(server):
     lines = ''
     for role in ('reader', 'producer', 'worker', 'operator'):
-        lines += open(os.path.join(SOURCE, 'share', 'imgq', role + '.acl')).read()
+        lines += open(os.path.join(SOURCE, 'lib', 'queue', 'acl', role + '.acl')).read()
     path = os.path.join(server.folder, 'users.acl')
     with open(path, 'w') as file:
         file.write('user default on nopass ~* &* +@all\n' + lines)
