@@ -151,8 +151,10 @@ imgq_status iq_taker_loop(const iq_shift *shift, iq_batcher *batcher, size_t cap
 {
     const size_t size = 2 * capacity > IMGQ_TAKE_MAX ? 2 * capacity : IMGQ_TAKE_MAX;
     imgq_job **jobs = iq_alloc_array(shift->env, size, sizeof *jobs);
-    if (jobs == NULL)
+    if (jobs == NULL) {
+        iq_batcher_stop(batcher); /* the helpers end with it */
         return iq_fail_nomem(err, size * sizeof *jobs);
+    }
     const imgq_status status = take_until_stopped(shift, batcher, jobs, err);
     wind_up(shift, batcher, jobs);
     iq_free(shift->env, jobs);

@@ -11,6 +11,7 @@
 
 #include "integration/worker_process.h"
 #include "support/check.h"
+#include "support/failing_alloc.h"
 #include "support/redis_fixture.h"
 
 enum { SIDE = 224, TENSOR = SIDE * SIDE * 3, LEASE_MS = 10000 };
@@ -394,6 +395,62 @@ static void the_feeder_keeps_at_most_64_items_in_the_list(void)
     imgq_queue_close(queue);
 }
 
+/* ---- memory ---- */
+
+static imgq_status whole_way(imgq_env *in, const float *tensor)
+{
+    imgq_error err;
+    imgq_queue *queue = NULL;
+    imgq_reference *reference = NULL;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_result *result = NULL;
+    imgq_job *job = NULL;
+    imgq_id id;
+    size_t count = 0;
+    const imgq_answer answer = an_answer();
+    options.name = "memory";
+    imgq_status status = imgq_reference_open(in, redis_fixture_url(redis), &options, &reference, &err);
+    options.name = NULL;
+    options.import_list = "memory";
+    options.roles = IMGQ_ROLE_WORKER;
+    if (status == IMGQ_OK)
+        status = imgq_queue_open(in, redis_fixture_url(redis), &options, &queue, &err);
+    if (status == IMGQ_OK)
+        status = imgq_reference_push(reference, tensor, TENSOR, &id, &err);
+    if (status == IMGQ_OK)
+        status = imgq_queue_take(queue, 1, 0, LEASE_MS, 0, &job, &count, &err);
+    if (status == IMGQ_OK)
+        status = imgq_job_done(job, &answer, &err);
+    if (status == IMGQ_OK)
+        status = imgq_reference_poll(reference, &id, 1, &result, &err);
+    if (status == IMGQ_OK && result == NULL)
+        status = IMGQ_E_INTERNAL;
+    imgq_result_destroy(result);
+    imgq_queue_close(queue);
+    imgq_reference_close(reference);
+    return status;
+}
+
+static void the_whole_way_survives_every_failed_allocation(void)
+{
+    size_t nth = 1;
+    float *tensor = a_tensor();
+    for (bool failed = true; failed && nth < 10000; nth++) {
+        imgq_env *in = failing_env(nth);
+        const imgq_status status = in != NULL ? whole_way(in, tensor) : IMGQ_E_NOMEM;
+        failed = failing_has_failed() != 0;
+        imgq_env_destroy(in);
+        CHECK_EQ_SIZE(0, failing_live_bytes());
+        /* An item that could not be read for want of memory failed as transient: it waits for its next time. */
+        if (!CHECK(status == IMGQ_OK || (failed && (status == IMGQ_E_NOMEM || status == IMGQ_E_TIMEOUT))))
+            fprintf(stderr, "allocation %zu: status %d\n", nth, status);
+        redis_fixture_ask(redis, "FLUSHALL");
+    }
+    printf("%zu allocations on the whole way\n", nth - 2);
+    CHECK(nth > 20);
+    free(tensor);
+}
+
 static const check_test tests[] = {
     CHECK_TEST(an_item_of_a_reference_producer_is_a_job_with_its_tensor),
     CHECK_TEST(a_waiting_taker_is_woken_by_an_item),
@@ -401,6 +458,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_taker_that_dies_leaves_its_item_to_others),
     CHECK_TEST(items_that_cannot_be_read_are_dead_and_kept_as_they_were),
     CHECK_TEST(an_answer_that_is_no_list_is_said),
+    CHECK_TEST(the_whole_way_survives_every_failed_allocation),
     CHECK_TEST(the_feeder_passes_jobs_on_and_pushes_lost_ones_again),
     CHECK_TEST(the_feeder_keeps_at_most_64_items_in_the_list),
 };
