@@ -305,6 +305,29 @@ static void every_accepted_job_is_answered_through_a_crash_of_redis(void)
     redis_fixture_stop(other);
 }
 
+static void an_outage_longer_than_the_lease_costs_no_lease(void)
+{
+    redis_fixture *other = redis_fixture_start(NULL);
+    imgq_queue *queue = open_at(redis_fixture_url(other), "pause");
+    imgq_id ids[HELD];
+    submit_tensors(queue, ids, HELD);
+    worker_process *holder = worker_start_ready(
+        redis_fixture_url(other), ARGS("--forward-to", "nobody_reads_this", "--queue", "pause", "--lease", "10"));
+    wait_active(queue, HELD);
+    redis_fixture_pause(other);
+    sleep(13);
+    redis_fixture_resume(other);
+    /* The first tick sees the gap and gives ten seconds of grace; until then the worker has renewed its leases. */
+    sleep(12);
+    imgq_queue_stats stats = stats_of(queue);
+    CHECK_EQ_SIZE(0, stats.lost_leases);
+    CHECK_EQ_SIZE(HELD,
+                  stats.active + stats.delayed + stats.waiting); /* delayed: the reference did not answer in time */
+    worker_end(holder);
+    imgq_queue_close(queue);
+    redis_fixture_stop(other);
+}
+
 /* ---- the quiet life ---- */
 
 static long long commands_of_clients(void)
@@ -650,6 +673,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_stopped_idle_worker_delays_nobody),
     CHECK_TEST(a_worker_that_slept_through_its_lease_changes_nothing),
     CHECK_TEST(every_accepted_job_is_answered_through_a_crash_of_redis),
+    CHECK_TEST(an_outage_longer_than_the_lease_costs_no_lease),
     CHECK_TEST(an_idle_worker_asks_at_most_once_a_second),
     CHECK_TEST(queues_share_a_worker_by_their_weights),
     CHECK_TEST(the_first_image_of_an_idle_worker_waits_for_company),
