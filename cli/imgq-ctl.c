@@ -137,6 +137,7 @@ static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
     if (code != CLI_EXIT_OK)
         return code;
     cli_log_init(log, c->program, NULL, c->set->log_level, c->set->log_format == 1);
+    cli_ui_use_log_for_machines(log);
     env_options.log_fn = cli_log_fn;
     env_options.log_user = log;
     queue_options.no_notify = 1;

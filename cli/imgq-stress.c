@@ -135,6 +135,7 @@ static int open_queue(stress *s, const cli_args *args, stress_settings *set)
     imgq_queue *queue = NULL;
     imgq_error err;
     cli_log_init(&s->log, s->program, NULL, set->log_level, set->log_format == 1);
+    cli_ui_use_log_for_machines(&s->log);
     env_options.log_fn = cli_log_fn;
     env_options.log_user = &s->log;
     const int code = cli_connect_prepare(args, &set->connect, &queue_options);

@@ -306,6 +306,7 @@ static int open_env(submit_run *run)
     imgq_env_options env_options = IMGQ_ENV_OPTIONS_INIT;
     imgq_error err;
     cli_log_init(&run->log, run->program, NULL, run->set->log_level, run->set->log_format == 1);
+    cli_ui_use_log_for_machines(&run->log);
     env_options.log_fn = cli_log_fn;
     env_options.log_user = &run->log;
     return imgq_env_create(&env_options, &run->env, &err) == IMGQ_OK ? CLI_EXIT_OK

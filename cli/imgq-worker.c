@@ -402,10 +402,12 @@ int main(int argc, char **argv)
         code = cli_args_wrong(&program, "%s: no arguments are taken", args.rest[0]);
     else if (s->model.path == NULL && s->forward_to == NULL)
         code = cli_args_wrong(&program, "--model is needed (a file, or none)");
-    else
-        code = cli_connect_prepare(&args, &s->connect, &it.options);
     if (code == CLI_EXIT_OK) {
         cli_log_init(&it.log, PROGRAM, s->name, s->log_level, s->log_format == 1);
+        cli_ui_use_log(&it.log); /* stderr of a service is its log, to its last word */
+        code = cli_connect_prepare(&args, &s->connect, &it.options);
+    }
+    if (code == CLI_EXIT_OK) {
         cli_notify_init(&it.notify);
         install_signals();
         imgq_env_options env_options = IMGQ_ENV_OPTIONS_INIT;

@@ -12,6 +12,17 @@
 
 /* The bar on the screen, if there is one: an error line must not be written into it. Programs print from one thread. */
 static cli_progress *bar_on_screen;
+static const cli_log *log_of_errors; /* NULL: plain lines */
+
+void cli_ui_use_log(const cli_log *log)
+{
+    log_of_errors = log;
+}
+
+void cli_ui_use_log_for_machines(const cli_log *log)
+{
+    cli_ui_use_log(log->json || log->journal ? log : NULL);
+}
 
 bool cli_colour_wanted(int fd)
 {
@@ -19,14 +30,36 @@ bool cli_colour_wanted(int fd)
     return isatty(fd) && (none == NULL || *none == '\0') && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
 }
 
-static void write_line(const char *program, const char *colour, const char *text)
+/* The name of a file may hold a line end, or what a terminal obeys. */
+static void escape_controls(char *out, size_t size, const char *text)
+{
+    size_t len = 0;
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0' && len + 5 < size; c++) {
+        if (*c == '\n' || *c == '\t')
+            len += (size_t)snprintf(out + len, size - len, "\\%c", *c == '\n' ? 'n' : 't');
+        else if (*c < 0x20 || *c == 0x7f)
+            len += (size_t)snprintf(out + len, size - len, "\\x%02x", *c);
+        else
+            out[len++] = (char)*c;
+    }
+    out[len] = '\0';
+}
+
+static void write_line(const char *program, int level, const char *text)
 {
     cli_progress *bar = bar_on_screen;
+    char shown[2048];
     if (bar != NULL)
         cli_progress_hide(bar);
     fflush(stdout); /* so that on a terminal lines stand in the order in which they were said */
+    if (log_of_errors != NULL) {
+        cli_log_line(log_of_errors, level, "%s", text);
+        return;
+    }
     const bool coloured = cli_colour_wanted(STDERR_FILENO);
-    fprintf(stderr, "%s%s:%s %s\n", coloured ? colour : "", program, coloured ? "\033[0m" : "", text);
+    const char *colour = level == IMGQ_LOG_ERROR ? "\033[31m" : "\033[33m";
+    escape_controls(shown, sizeof shown, text);
+    fprintf(stderr, "%s%s:%s %s\n", coloured ? colour : "", program, coloured ? "\033[0m" : "", shown);
 }
 
 void cli_error(const char *program, const char *format, ...)
@@ -36,7 +69,7 @@ void cli_error(const char *program, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    write_line(program, "\033[31m", text);
+    write_line(program, IMGQ_LOG_ERROR, text);
 }
 
 void cli_note(const char *program, const char *format, ...)
@@ -46,7 +79,7 @@ void cli_note(const char *program, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    write_line(program, "\033[33m", text);
+    write_line(program, IMGQ_LOG_WARNING, text);
 }
 
 void cli_error_about(const char *program, const char *subject, const char *message)

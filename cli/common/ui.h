@@ -8,7 +8,15 @@
 
 #include <imgq/status.h>
 
-/** "imgq-submit: what happened and what to do" on stderr, one line; a progress bar that is shown steps aside.
+#include "cli/common/log.h"
+
+/** From here on errors and notes are lines of this log, as those of a service must be.
+ *  @param log borrowed until the program ends; NULL: plain lines again */
+void cli_ui_use_log(const cli_log *log);
+/** The same only where a machine reads stderr: --log-format json, or the journal. */
+void cli_ui_use_log_for_machines(const cli_log *log);
+/** "imgq-submit: what happened and what to do" on stderr, one line, control characters as \n or \x1b; a progress bar
+ *  that is shown steps aside.
  *  @param program "imgq-submit" */
 void cli_error(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** cli_error() with the record's message. @return exit code for it */

@@ -600,6 +600,18 @@ static void log_lines_carry_a_priority_in_the_journal_only(void)
     CHECK(worker_log(worker)[0] == '{');
     CHECK_CONTAINS("\"worker-2\"", worker_log(worker));
     worker_end(worker);
+    /* What ends it is a line of the log like the others. */
+    worker = worker_start(redis_fixture_url(redis),
+                          ARGS("--model", "/nope", "--queue", "journal", "--name", "worker-3", "--log-format", "json"),
+                          NULL);
+    CHECK_EQ_INT(7, worker_wait(worker));
+    CHECK(worker_log(worker)[0] == '{');
+    CHECK_CONTAINS("\"level\":\"ERROR\",\"action\":\"open /nope: No such file or directory\"}", worker_log(worker));
+    worker_end(worker);
+    worker = worker_start("unix:///nope", ARGS(NONE, "--name", "worker-4"), NULL);
+    CHECK_EQ_INT(6, worker_wait(worker));
+    CHECK_CONTAINS("] [worker-4] [imgq-worker] ERROR: connect to /nope: No such file or directory", worker_log(worker));
+    worker_end(worker);
 }
 
 /* ---- refusals ---- */

@@ -70,6 +70,32 @@ static void errors_are_one_plain_line_off_a_terminal(void)
     CHECK_EQ_STR("imgq-submit: connect to cache:6379: no answer within 2000 ms\n", capture_end(2));
 }
 
+/* A file's name may hold anything: a second line, or what a terminal obeys. */
+static void errors_stay_one_line_whatever_a_name_holds(void)
+{
+    capture_begin(2);
+    cli_error_about("imgq-submit", "two\nlines\033[31m\t\177", "cannot be read");
+    cli_note("imgq-submit", "back\\slash %s", "\r");
+    CHECK_EQ_STR("imgq-submit: two\\nlines\\x1b[31m\\t\\x7f: cannot be read\nimgq-submit: back\\slash \\x0d\n",
+                 capture_end(2));
+}
+
+/* What a service says last is in its log like all else: one object a line, or with the journal's priority. */
+static void errors_of_a_program_with_a_log_are_lines_of_it(void)
+{
+    cli_log log;
+    cli_log_init(&log, "imgq-worker", "worker-1", IMGQ_LOG_INFO, true);
+    cli_ui_use_log(&log);
+    capture_begin(2);
+    cli_error("imgq-worker", "open %s: No such file or directory", "/nope");
+    cli_note("imgq-worker", "a note");
+    const char *said = capture_end(2);
+    cli_ui_use_log(NULL);
+    CHECK_EQ_INT('{', said[0]);
+    CHECK_CONTAINS("\"level\":\"ERROR\",\"action\":\"open /nope: No such file or directory\"}\n{", said);
+    CHECK_CONTAINS("\"level\":\"WARNING\",\"action\":\"a note\"}\n", said);
+}
+
 static void the_bar_stays_off_what_is_no_terminal(void)
 {
     cli_progress bar;
@@ -95,6 +121,8 @@ static const check_test tests[] = {
     CHECK_TEST(json_lines_are_objects),
     CHECK_TEST(the_journal_gets_priorities),
     CHECK_TEST(errors_are_one_plain_line_off_a_terminal),
+    CHECK_TEST(errors_stay_one_line_whatever_a_name_holds),
+    CHECK_TEST(errors_of_a_program_with_a_log_are_lines_of_it),
     CHECK_TEST(the_bar_stays_off_what_is_no_terminal),
     CHECK_TEST(durations_read_as_people_say_them),
 };
