@@ -117,7 +117,7 @@ static void print_tsv(const cli_printer *printer, const cli_answer *answer)
     }
     for (size_t i = 0; i < count; i++) {
         print_tsv_row(out, answer, i + 1);
-        if (answer->has_classes)
+        if (answer->has_classes && top[i].class_id != IMGQ_CLASS_NONE)
             fprintf(out, "%u", (unsigned)top[i].class_id);
         fputc('\t', out);
         write_label(out, answer, top, i);
@@ -147,7 +147,7 @@ static void write_predictions(const cli_printer *printer, iq_buf *line, const cl
     iq_buf_append_text(env, line, ",\"predictions\":[");
     for (size_t i = 0; i < count; i++) {
         iq_buf_append_text(env, line, i > 0 ? ",{\"class\":" : "{\"class\":");
-        if (answer->has_classes)
+        if (answer->has_classes && top[i].class_id != IMGQ_CLASS_NONE)
             iq_buf_append_format(env, line, "%u", (unsigned)top[i].class_id);
         else
             iq_buf_append_text(env, line, "null");

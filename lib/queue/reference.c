@@ -212,7 +212,7 @@ static size_t read_predictions(const iq_json *list, imgq_prediction *top, const 
         labels[count] = iq_json_text(iq_json_get(item, "label"));
         if (labels[count] == NULL || !iq_json_is_number(probability))
             return SIZE_MAX;
-        top[count++] = (imgq_prediction){0, (float)iq_json_number(probability, 0)};
+        top[count++] = (imgq_prediction){IMGQ_CLASS_NONE, (float)iq_json_number(probability, 0)};
     }
     return count;
 }

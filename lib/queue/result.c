@@ -45,7 +45,11 @@ static imgq_status write_top(imgq_env *env, iq_buf *json, const imgq_answer *ans
         if (!isfinite(answer->top[i].probability))
             return iq_fail(err, IMGQ_E_INVALID, 0, "prediction %zu is no finite number", i);
         const char *label = answer->labels != NULL ? answer->labels[i] : NULL;
-        (void)iq_buf_append_format(env, json, "%s[%u,", i == 0 ? "" : ",", (unsigned)answer->top[i].class_id);
+        (void)iq_buf_append_text(env, json, i == 0 ? "[" : ",[");
+        if (answer->top[i].class_id == IMGQ_CLASS_NONE)
+            (void)iq_buf_append_text(env, json, "null,");
+        else
+            (void)iq_buf_append_format(env, json, "%u,", (unsigned)answer->top[i].class_id);
         (void)iq_json_write_text(env, json, label != NULL ? label : "");
         (void)iq_buf_append_text(env, json, ",");
         (void)iq_json_write_float(env, json, answer->top[i].probability);
@@ -142,10 +146,12 @@ static double number_ms(const iq_json *value)
 static imgq_status read_prediction(imgq_result *result, size_t index, const iq_json *entry, imgq_error *err)
 {
     const iq_json *label = iq_json_at(entry, 1);
-    uint64_t class_id = 0;
+    uint64_t class_id = IMGQ_CLASS_NONE;
+    const bool none = iq_json_is_null(iq_json_at(entry, 0));
     const double probability = iq_json_number(iq_json_at(entry, 2), NAN);
-    if (!iq_json_is_array(entry) || iq_json_count(entry) != 3 || !iq_json_uint(iq_json_at(entry, 0), &class_id) ||
-        class_id > UINT32_MAX || iq_json_text(label) == NULL || !isfinite((float)probability))
+    if (!iq_json_is_array(entry) || iq_json_count(entry) != 3 ||
+        (!none && !iq_json_uint(iq_json_at(entry, 0), &class_id)) || class_id > UINT32_MAX ||
+        iq_json_text(label) == NULL || !isfinite((float)probability))
         return iq_fail(err, IMGQ_E_CORRUPT, 0, "prediction %zu is not [class, label, probability]", index);
     if (strlen(iq_json_text(label)) > IQ_RESULT_LABEL_MAX)
         return iq_fail(err, IMGQ_E_CORRUPT, 0, "prediction %zu has a label of %zu bytes", index,

@@ -343,6 +343,8 @@ static void the_feeder_passes_jobs_on_and_pushes_lost_ones_again(void)
             continue;
         CHECK_EQ_INT(IMGQ_OK, imgq_result_status(result));
         CHECK_EQ_STR("castle", imgq_result_label(result, 0));
+        size_t count = 0;
+        CHECK_EQ_INT(IMGQ_CLASS_NONE, imgq_result_top(result, &count)[0].class_id); /* the reference tells none */
         CHECK_OK(imgq_result_get_info(result, &info, &err));
         attempts += info.attempt;
         imgq_result_destroy(result);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const imgq_prediction top[] = {{497, 0.413623F}, {483, 0.393F}, {0, 1e-30F}};
+static const imgq_prediction top[] = {{497, 0.413623F}, {483, 0.393F}, {IMGQ_CLASS_NONE, 1e-30F}};
 static const char *const labels[] = {"church", "castle", "a \"quoted\" \xe2\x9c\x93"};
 
 static imgq_answer answer_of_three(void)
@@ -35,7 +35,7 @@ static imgq_answer answer_of_three(void)
 
 static const iq_result_origin origin = {.worker = "worker-1", .attempt = 2, .queue_ms = 3.5};
 static const char three_json[] =
-    "{\"schema\":1,\"top\":[[497,\"church\",0.413623],[483,\"castle\",0.393],[0,\"a \\\"quoted\\\" "
+    "{\"schema\":1,\"top\":[[497,\"church\",0.413623],[483,\"castle\",0.393],[null,\"a \\\"quoted\\\" "
     "\xe2\x9c\x93\",1e-30]],"
     "\"model\":\"resnet50\",\"model_hash\":\"00ff\",\"profile\":\"keras\",\"engine\":\"openblas\",\"precision\":"
     "\"f32\","
