@@ -122,7 +122,8 @@ def every_bad_argument_of_a_job_is_refused_alone(q):
     bad += [dict(good, **{f: v}) for f in ('fails', 'crashes') for v in (-1, 1001, '0x1')]
     bad += [dict(good, x=x) for x in (b'', b'\3', b'\3\0', tlv(3, b'short'), tlv(3, b'd' * 16) + b'\0',
                                       struct.pack('>BH', 3, 17) + b'd' * 16, tlv(3, b'd' * 16) + tlv(7, b't' * 4096),
-                                      tlv(3, b'd' * 16) + tlv(1, OWNER))]
+                                      tlv(3, b'd' * 16) + tlv(1, OWNER), tlv(3, b'c' * 16) + tlv(3, b'd' * 16),
+                                      tlv(1, OWNER) + tlv(3, b'd' * 16) + tlv(1, b''))]
     bad += [dict(good, stage=b'short')]
     codes = q.call('submit', *q.submit_arguments(bad + [good]))[3:]
     for one, code in zip(bad, codes):

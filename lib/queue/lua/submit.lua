@@ -15,15 +15,18 @@ if bytes > 8388608 then
     refuse('IQBIG', 'more than 8 MiB of payload in one call')
 end
 
--- Options are well-formed, and say of the owner what the call says.
+-- Options are well-formed, and say of the owner what the call says. Readers take the first of a type, so that a second
+-- owner or digest would say one thing here and another there.
 local function check_options(job)
-    local x, at, digest, token = job.x, 1, nil, ''
+    local x, at, digest, token = job.x, 1, nil, nil
     if #x > 4096 then
         return 'options'
     end
     while at + 2 <= #x do
         local kind, len = unpack_bytes('>BH', x, at)
-        if kind == 1 then
+        if (kind == 1 and token) or (kind == 3 and digest) then
+            return 'options'
+        elseif kind == 1 then
             token = sub(x, at + 3, at + 2 + len)
         elseif kind == 3 then
             digest = sub(x, at + 3, at + 2 + len)
@@ -33,7 +36,7 @@ local function check_options(job)
     if at ~= #x + 1 then
         return 'options'
     end
-    if token ~= owner then
+    if (token or '') ~= owner or token == '' then
         return 'owner'
     end
     job.digest = digest
