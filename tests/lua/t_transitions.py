@@ -225,6 +225,14 @@ def max_bytes_counts_payloads_wherever_they_are(q):
     assert len(q.take(64, max_bytes=0)) == 1, 'one at least'
 
 
+def a_record_comes_whole_or_as_its_head(q):
+    sizes = [8192 - 99, 8192 - 98, 8192 - 19, 8192 - 18]  # 99: header and digest
+    q.submit([dict(id=b'%d' % n, payload=b'x' * n) for n in sizes])
+    for _ in range(2):  # the reply, and its repeat
+        taken = q.take(64, nonce=1)
+        assert [len(t[2]) for t in taken] == [8192, 99, 99, 99], [len(t[2]) for t in taken]
+
+
 def sixty_four_times_32_mib_are_not_one_batch(q):
     q.submit([job(b'%02d' % i) for i in range(64)])
     for i in range(64):
@@ -638,6 +646,16 @@ def stats_list_and_workers_show_the_queue(q):
     assert (ident, int(due), decode(header)['state'], text) == (b'c', q.now() + 4000, b'D', b'')
     assert q.call('list', b'*', 'w', 1, 10) == []
     assert q.call('workers', 10) == [q.now(), b'worker-1' + b'\1' * 8, q.now() - 1000, b'{"model":"m"}']
+
+
+def a_worker_seen_in_tomorrow_is_not_alive(q):
+    q.advance(25 * 3600 * 1000)
+    q.take()
+    q.advance(-25 * 3600 * 1000)  # the clock is corrected; that worker never comes again
+    assert q.call('stats')[6] == 0
+    q.take(worker=OTHER)
+    q.advance(9000)
+    assert q.call('stats')[6] == 1
 
 
 def silent_workers_are_forgotten_with_all_they_left(q):

@@ -16,4 +16,4 @@ if last[2] then
     seen_last = tonumber(last[2])
 end
 return { now, call('ZCARD', P .. 'w') - parked, call('ZCARD', P .. 'd'), call('ZCARD', P .. 'a'), call('ZCARD', P .. 'x'),
-    oldest, call('ZCOUNT', P .. 'wr', int_text(now - 10000), '+inf'), seen_last, parked, call('HGETALL', M) }
+    oldest, call('ZCOUNT', P .. 'wr', int_text(now - 10000), int_text(now)), seen_last, parked, call('HGETALL', M) }
