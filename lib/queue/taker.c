@@ -48,10 +48,12 @@ static int64_t namesake_seen_ms(const iq_taker *taker, const iq_reply *workers)
     return latest;
 }
 
-/* A worker that ended a moment ago still looks alive, so a namesake is watched until it moves or its time is over. */
+/* A worker that ended a moment ago still looks alive, so a namesake is watched until it moves or its time is over; by
+ * our clock too, because the server's may have stood in tomorrow when it was seen. */
 static imgq_status check_name(iq_taker *taker, imgq_error *err)
 {
     imgq_queue *queue = taker->queue;
+    const iq_deadline patience = iq_deadline_after_ms(NAME_LIVES_MS);
     int64_t first_seen = 0;
     for (;;) {
         iq_reply *workers = NULL;
@@ -60,7 +62,7 @@ static imgq_status check_name(iq_taker *taker, imgq_error *err)
             return status;
         const int64_t seen = namesake_seen_ms(taker, workers);
         iq_reply_free(workers);
-        if (seen == 0)
+        if (seen == 0 || (seen == first_seen && iq_deadline_passed(patience)))
             return IMGQ_OK;
         if (first_seen != 0 && seen != first_seen)
             return iq_fail(err, IMGQ_E_CONFLICT, 0, "another live worker of queue %s is named %s",

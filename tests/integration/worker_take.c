@@ -653,6 +653,22 @@ static void a_name_that_lives_elsewhere_is_refused_and_a_dead_one_is_free(void)
     imgq_queue_close(second);
 }
 
+static void a_namesake_seen_in_tomorrow_is_watched_only_so_long(void)
+{
+    imgq_error err;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_job *job = NULL;
+    size_t count = 0;
+    options.worker_name = "ghost";
+    imgq_queue *queue = open_with(env, "ghosts", &options);
+    /* It ended while the server's clock stood in tomorrow, and the clock was corrected. */
+    CHECK_EQ_STR("(integer) 1", redis_fixture_ask(redis, "ZADD iq:{ghosts.0}:wr 99999999999999 ghost12345678"));
+    (void)alarm(60); /* without a bound the call never ends */
+    CHECK_STATUS(IMGQ_E_TIMEOUT, imgq_queue_take(queue, 1, 0, LEASE_MS, 0, &job, &count, &err));
+    (void)alarm(0);
+    imgq_queue_close(queue);
+}
+
 static void a_record_that_is_garbage_is_no_ones_end(void)
 {
     imgq_queue *queue = open_queue("garbage");
@@ -739,6 +755,7 @@ static const check_test tests[] = {
     CHECK_TEST(paused_deliveries_are_said),
     CHECK_TEST(wrong_arguments_are_refused),
     CHECK_TEST(a_name_that_lives_elsewhere_is_refused_and_a_dead_one_is_free),
+    CHECK_TEST(a_namesake_seen_in_tomorrow_is_watched_only_so_long),
     CHECK_TEST(a_record_that_is_garbage_is_no_ones_end),
     CHECK_TEST(the_whole_way_survives_every_failed_allocation),
 };
