@@ -120,6 +120,12 @@ static imgq_status read_record(imgq_job *job, iq_reply *holder, const iq_reply *
     return IMGQ_OK;
 }
 
+static void note_length(imgq_job *job, size_t len)
+{
+    (void)iq_fail(&job->damage, IMGQ_E_CORRUPT, 0, "record with a payload of %zu bytes that should have %u", len,
+                  (unsigned)job->head.payload_len);
+}
+
 /* Three elements a job. A record that cannot be read still makes a job: it must be failed, or it would come again. */
 static imgq_status read_jobs(look *it, iq_reply *reply, imgq_error *err)
 {
@@ -138,6 +144,8 @@ static imgq_status read_jobs(look *it, iq_reply *reply, imgq_error *err)
         imgq_error why = {0};
         if (read_record(job, reply, record, &why) != IMGQ_OK)
             job->damage = why;
+        else if (job->payload_len > job->head.payload_len)
+            note_length(job, job->payload_len);
     }
     return IMGQ_OK;
 }
@@ -160,13 +168,16 @@ static bool is_cut(const imgq_job *job)
 }
 
 /* The whole record must still be this delivery's: if not, the job was cancelled or deleted meanwhile. */
-static bool read_fetched(imgq_job *job, iq_reply *reply)
+static void read_fetched(imgq_job *job, iq_reply *reply)
 {
     iq_record_view view;
-    if (reply->type != IQ_REPLY_TEXT || iq_record_decode(&view, reply->text, reply->len, NULL) != IMGQ_OK)
-        return false;
-    return view.head.state == 'A' && view.head.fence == job->head.fence && view.body_len == job->head.payload_len &&
-           read_record(job, reply, reply, NULL) == IMGQ_OK;
+    const bool ours = reply->type == IQ_REPLY_TEXT &&
+                      iq_record_decode(&view, reply->text, reply->len, NULL) == IMGQ_OK && view.head.state == 'A' &&
+                      view.head.fence == job->head.fence;
+    if (!ours || read_record(job, reply, reply, NULL) != IMGQ_OK)
+        atomic_store_explicit(&job->standing, IMGQ_E_LOST, memory_order_relaxed);
+    else if (job->payload_len != job->head.payload_len)
+        note_length(job, job->payload_len);
 }
 
 static imgq_status fetch_payloads(look *it, imgq_error *err)
@@ -189,8 +200,8 @@ static imgq_status fetch_payloads(look *it, imgq_error *err)
     imgq_status status = count > 0 ? iq_queue_run(queue, &commands, &request, replies, err) : IMGQ_OK;
     for (size_t i = 0; i < count && status == IMGQ_OK; i++) {
         status = iq_queue_reply_check(replies[i], "fetch a payload", err);
-        if (status == IMGQ_OK && !read_fetched(cut[i], replies[i]))
-            atomic_store_explicit(&cut[i]->standing, IMGQ_E_LOST, memory_order_relaxed);
+        if (status == IMGQ_OK)
+            read_fetched(cut[i], replies[i]);
     }
     iq_queue_free_replies(replies, count);
     iq_commands_release(&commands);

@@ -669,6 +669,42 @@ static void a_namesake_seen_in_tomorrow_is_watched_only_so_long(void)
     imgq_queue_close(queue);
 }
 
+/* The stored record says another length than it has: whoever gets it says so, instead of waiting out its leases. */
+static void a_record_of_another_length_than_it_says_is_dead_at_once(void)
+{
+    imgq_error err;
+    imgq_queue *queue = open_queue("lengths");
+    char big[9000];
+    memset(big, 'x', sizeof big);
+    const size_t sizes[] = {5, 5, sizeof big, sizeof big};
+    const char *const said[] = {"tiny", "more", "tiny", "more"}; /* as big-endian numbers: far too many */
+    imgq_id ids[4];
+    for (size_t i = 0; i < 4; i++) {
+        char line[256];
+        CHECK_OK(imgq_queue_submit(queue, big, sizes[i], NULL, &ids[i], &err));
+        if (said[i][0] == 't')
+            snprintf(line, sizeof line, "SETRANGE iq:{lengths.0}:j%s 68 %s", ids[i].text, said[i]);
+        else
+            snprintf(line, sizeof line, "APPEND iq:{lengths.0}:j%s surplus", ids[i].text);
+        CHECK_CONTAINS("(integer)", redis_fixture_ask(redis, line));
+    }
+    const imgq_id whole = submit_text(queue, "photo");
+    for (int i = 0; i < 5; i++) {
+        imgq_job *job = NULL;
+        size_t count = 0;
+        if (imgq_queue_take(queue, 1, 0, LEASE_MS, 0, &job, &count, &err) != IMGQ_OK)
+            continue;
+        CHECK_EQ_STR(whole.text, imgq_job_id(job).text);
+        imgq_job_release(job);
+        break;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        imgq_job_status status;
+        CHECK_EQ_INT(IMGQ_STATE_DEAD, state_of(queue, &ids[i], &status));
+    }
+    imgq_queue_close(queue);
+}
+
 static void a_record_that_is_garbage_is_no_ones_end(void)
 {
     imgq_queue *queue = open_queue("garbage");
@@ -756,6 +792,7 @@ static const check_test tests[] = {
     CHECK_TEST(wrong_arguments_are_refused),
     CHECK_TEST(a_name_that_lives_elsewhere_is_refused_and_a_dead_one_is_free),
     CHECK_TEST(a_namesake_seen_in_tomorrow_is_watched_only_so_long),
+    CHECK_TEST(a_record_of_another_length_than_it_says_is_dead_at_once),
     CHECK_TEST(a_record_that_is_garbage_is_no_ones_end),
     CHECK_TEST(the_whole_way_survives_every_failed_allocation),
 };
