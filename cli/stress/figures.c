@@ -14,14 +14,32 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Nearest rank: the smallest latency that at least this share of the requests did not exceed. */
+/* Nearest rank: the smallest latency that at least this share of the answered requests did not exceed. */
 static double percentile(const figures *f, double share)
 {
-    if (f->count == 0)
-        return 0;
     const double rank = ceil(share * (double)f->count);
     const size_t index = rank < 1 ? 0 : (size_t)rank - 1;
     return f->sorted_ms[index < f->count ? index : f->count - 1];
+}
+
+/* Where nothing was answered there is no latency, and 0 would be a fine one. */
+static void print_latencies(const figures *f, bool json)
+{
+    static const struct {
+        const char *key, *name;
+        double share;
+    } rows[] = {
+        {"p50", "p50", 0.5}, {"p90", "p90", 0.9}, {"p99", "p99", 0.99}, {"p99_9", "p99.9", 0.999}, {"max", "max", 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (json)
+            printf("%s\"%s\":", i > 0 ? "," : "", rows[i].key);
+        else
+            printf("%s%s ", i > 0 ? "  " : "", rows[i].name);
+        if (f->count == 0)
+            fputs(json ? "null" : "-", stdout);
+        else
+            printf("%.*f", json ? 3 : 1, percentile(f, rows[i].share));
+    }
 }
 
 bool figures_sum(const stress *s, size_t clients, figures *f)
@@ -65,9 +83,9 @@ static void print_text(const stress *s, const figures *f)
     if (f->unfinished > 0)
         printf(", %" PRIu64 " interrupted", f->unfinished);
     printf("\nduration    %.3f s\nthroughput  %.1f answers/s\n", f->seconds, (double)f->ok / f->seconds);
-    printf("latency ms  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n", percentile(f, 0.5), percentile(f, 0.9),
-           percentile(f, 0.99), percentile(f, 0.999), percentile(f, 1));
-    printf("Redis       %.2f commands, %.2f round trips a request (%s)\n", each(f, f->commands),
+    printf("latency ms  ");
+    print_latencies(f, false);
+    printf("\nRedis       %.2f commands, %.2f round trips a request (%s)\n", each(f, f->commands),
            each(f, f->round_trips), set->poll ? "polling each 250 ms" : "notified");
     if (set->rate > 0 && f->late > 0)
         printf("rate        %.1f/s could not be kept: %" PRIu64 " requests began more than %d ms late, at worst %.0f "
@@ -88,9 +106,9 @@ static void print_json(const stress *s, const figures *f)
            ",\"interrupted\":%" PRIu64 ",\"concurrency\":%" PRId64 ",\"poll\":%s",
            f->requests, f->ok, f->failed, f->timed_out, f->unfinished, set->concurrency, set->poll ? "true" : "false");
     printf(",\"duration_s\":%.6f,\"throughput_per_s\":%.3f", f->seconds, (double)f->ok / f->seconds);
-    printf(",\"latency_ms\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"p99_9\":%.3f,\"max\":%.3f}", percentile(f, 0.5),
-           percentile(f, 0.9), percentile(f, 0.99), percentile(f, 0.999), percentile(f, 1));
-    printf(",\"commands_per_request\":%.4f,\"round_trips_per_request\":%.4f", each(f, f->commands),
+    printf(",\"latency_ms\":{");
+    print_latencies(f, true);
+    printf("},\"commands_per_request\":%.4f,\"round_trips_per_request\":%.4f", each(f, f->commands),
            each(f, f->round_trips));
     if (set->rate > 0)
         printf(",\"rate_per_s\":%.3f,\"rate_kept\":%s,\"late\":%" PRIu64 ",\"latest_ms\":%.3f", set->rate,

@@ -111,6 +111,9 @@ static void an_open_loop_says_whether_it_kept_its_rate(void)
     CHECK_EQ_INT(3, count(&got, "timed_out"));
     CHECK(count(&got, "late") >= 2);
     CHECK_CONTAINS("\"rate_kept\":false", got.out);
+    CHECK_CONTAINS("\"latency_ms\":{\"p50\":null,\"p90\":null,\"p99\":null,\"p99_9\":null,\"max\":null}", got.out);
+    got = *STRESS("rate-late", image(), "-n1", "-c1", "--timeout=0.1");
+    CHECK_CONTAINS("\nlatency ms  p50 -  p90 -  p99 -  p99.9 -  max -\n", got.out);
 }
 
 static void what_fails_is_counted_by_its_reason(void)
