@@ -402,6 +402,8 @@ int main(int argc, char **argv)
         code = cli_args_wrong(&program, "%s: no arguments are taken", args.rest[0]);
     else if (s->model.path == NULL && s->forward_to == NULL)
         code = cli_args_wrong(&program, "--model is needed (a file, or none)");
+    else if (s->import_list != NULL && s->forward_to != NULL && strcmp(s->import_list, s->forward_to) == 0)
+        code = cli_args_wrong(&program, "--import and --forward-to %s: it would serve itself for ever", s->forward_to);
     if (code == CLI_EXIT_OK) {
         cli_log_init(&it.log, PROGRAM, s->name, s->log_level, s->log_format == 1);
         cli_ui_use_log(&it.log); /* stderr of a service is its log, to its last word */

@@ -635,6 +635,8 @@ static void wrong_command_lines_end_with_2(void)
     refused(2, "--queue a=0: it must be NAME or NAME=WEIGHT", url, ARGS(NONE, "--queue", "a=0"), NULL);
     refused(2, "--queue names twice-2 twice", url, ARGS(NONE, "--queue", "twice-2,twice-2=3"), NULL);
     refused(2, "--queue a,,b: it must be", url, ARGS(NONE, "--queue", "a,,b"), NULL);
+    refused(2, "--import and --forward-to image_queue: it would serve itself for ever", url,
+            ARGS("--forward-to", "image_queue", "--import", "image_queue"), NULL);
     refused(2, "photo.jpg: no arguments are taken", url, ARGS(NONE, "photo.jpg"), NULL);
     refused(2, "--password-file", "redis://:secret@127.0.0.1:6379", ARGS(NONE), NULL);
 }
