@@ -14,6 +14,11 @@
 static const cli_option options[] = {
     CLI_CONNECT_OPTIONS(ctl_settings, connect),
     CLI_QUEUE_OPTION(ctl_settings, connect),
+    {.name = "import",
+     .value = "LIST",
+     .kind = CLI_TEXT,
+     .at = AT(import_list),
+     .help = "instead of a queue: the jobs that workers imported from the reference's LIST"},
     {.group = "Commands' own",
      .name = "confirm",
      .value = "QUEUE",
@@ -133,6 +138,8 @@ static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
     imgq_queue_options queue_options = IMGQ_QUEUE_OPTIONS_INIT;
     imgq_queue *queue = NULL;
     imgq_error err;
+    if (c->set->import_list != NULL && cli_args_origin(c->args, "queue") == CLI_FROM_ARGUMENT)
+        return cli_args_wrong(c->args->program, "--import is instead of --queue");
     const int code = cli_connect_prepare(c->args, connect, &queue_options);
     if (code != CLI_EXIT_OK)
         return code;
@@ -141,6 +148,7 @@ static int open_queue(ctl *c, cli_log *log, cli_connect *connect)
     env_options.log_fn = cli_log_fn;
     env_options.log_user = log;
     queue_options.no_notify = 1;
+    queue_options.import_list = c->set->import_list;
     queue_options.roles = looks_only(c->args->command) ? IMGQ_ROLE_READER : IMGQ_ROLE_OPERATOR;
     if (imgq_env_create(&env_options, &c->env, &err) != IMGQ_OK ||
         imgq_queue_open(c->env, connect->redis, &queue_options, &queue, &err) != IMGQ_OK)

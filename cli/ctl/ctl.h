@@ -33,7 +33,7 @@ typedef struct ctl_settings {
     cli_connect connect;
     int log_format, log_level, format, what;
     int64_t max, skip, older_than_ms, priority;
-    const char *confirm;
+    const char *confirm, *import_list;
     bool submits, deliveries, all;
 } ctl_settings;
 

@@ -1,4 +1,6 @@
 /* imgq-ctl against a real Redis: what it shows, what it changes, what it refuses to do unasked. */
+#include <imgq/queue.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +111,36 @@ static void dead_letters_are_listed_requeued_and_purged(void)
     check(CTL("dead2", "dead", "purge", "--confirm=dead2"), 0, "2 dead jobs purged\n", "");
 }
 
+/* Items of a reference producer are jobs in the list's own slot, which no --queue names. */
+static void dead_items_of_an_imported_list_are_looked_after(void)
+{
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_env *env = NULL;
+    imgq_queue *queue = NULL;
+    imgq_job *job = NULL;
+    size_t count = 0;
+    imgq_error err;
+    options.import_list = "old_list";
+    options.roles = IMGQ_ROLE_WORKER;
+    CHECK_EQ_STR("(integer) 1", redis_fixture_ask(redis, "RPUSH old_list garbage"));
+    CHECK_OK(imgq_env_create(NULL, &env, &err));
+    CHECK_OK(imgq_queue_open(env, url, &options, &queue, &err));
+    CHECK_EQ_INT(IMGQ_E_TIMEOUT, imgq_queue_take(queue, 1, 0, 10000, 500, &job, &count, &err)); /* dead already */
+    imgq_queue_close(queue);
+    imgq_env_destroy(env);
+    const cli_result *got = cli_run("imgq-ctl", "--redis", url, "--import=old_list", "dead", "list", "-fjson", NULL);
+    CHECK_EQ_INT(0, got->code);
+    CHECK_CONTAINS("\"imported\":true", got->out);
+    CHECK_CONTAINS("\"message\":\"reference item: no JSON: no JSON at byte 0\"", got->out);
+    CHECK_CONTAINS("\ndead           1\n",
+                   cli_run("imgq-ctl", "--redis", url, "--import=old_list", "stats", NULL)->out);
+    check(cli_run("imgq-ctl", "--redis", url, "--import=old_list", "dead", "purge", "--confirm=old_list", NULL), 0,
+          "1 dead jobs purged\n", "");
+    got = CTL("x", "--import=old_list", "stats");
+    CHECK_EQ_INT(2, got->code);
+    CHECK_CONTAINS("imgq-ctl: --import is instead of --queue", got->err);
+}
+
 static void purging_asks_for_the_queues_name(void)
 {
     submit("purge", "one", "1");
@@ -206,6 +238,7 @@ static const check_test tests[] = {
     CHECK_TEST(stats_count_jobs_by_where_they_are),
     CHECK_TEST(a_job_is_shown_with_its_answer_or_its_error),
     CHECK_TEST(dead_letters_are_listed_requeued_and_purged),
+    CHECK_TEST(dead_items_of_an_imported_list_are_looked_after),
     CHECK_TEST(purging_asks_for_the_queues_name),
     CHECK_TEST(cancelling_says_what_could_not_be_cancelled),
     CHECK_TEST(a_paused_queue_takes_nothing_and_gives_nothing),
