@@ -107,11 +107,10 @@ static void report(imgq_job *const *jobs, size_t count, const iq_commands *comma
             why[i].status = code_failure(jobs[i], iq_reply_at(reply, i), &why[i]);
     }
     iq_reply_free(reply);
-    pthread_mutex_lock(&taker->lock);
     if (all.status == IMGQ_OK)
-        taker->ticked_ns = iq_clock_ns();
-    else
-        taker->renew_first = true;
+        return;
+    pthread_mutex_lock(&taker->lock);
+    taker->renew_first = true;
     pthread_mutex_unlock(&taker->lock);
 }
 

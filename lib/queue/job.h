@@ -65,7 +65,7 @@ struct iq_taker {
     char *info;        /* owned: line of JSON for imgq-ctl workers; NULL: none */
     bool taking;       /* one TAKE at a time, so that nonces arrive in order */
     uint64_t nonce;    /* of the TAKE whose reply is awaited, or of the next one */
-    int64_t ticked_ns; /* last TAKE or TOUCH that the server answered; 0: none yet */
+    int64_t ticked_ns; /* last TAKE or TOUCH that the server answered (reports do not tick); 0: none yet */
     bool renew_first;  /* the connection was lost: leases before new work */
     bool waking;       /* a thread waits in imgq_queue_take() and has the waker */
     iq_waker *waker;   /* of imgq_queue_take(); NULL: not needed yet; for whoever set waking */
