@@ -73,7 +73,13 @@ const char *cli_workers_absent(imgq_queue *queue, char *out, size_t out_size)
     imgq_queue_stats stats = IMGQ_QUEUE_STATS_INIT;
     char ago[24];
     out[0] = '\0';
-    if (imgq_queue_get_stats(queue, &stats, NULL) != IMGQ_OK || stats.workers > 0)
+    if (imgq_queue_get_stats(queue, &stats, NULL) != IMGQ_OK)
+        return out;
+    if ((stats.paused & IMGQ_PAUSE_DELIVERIES) != 0) {
+        snprintf(out, out_size, "deliveries of queue %s are paused", imgq_queue_name(queue));
+        return out;
+    }
+    if (stats.workers > 0)
         return out;
     if (stats.worker_seen_unix_ms == 0)
         snprintf(out, out_size, "no live worker on queue %s (none was ever seen)", imgq_queue_name(queue));

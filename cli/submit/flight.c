@@ -21,6 +21,7 @@ typedef struct flight {
     bool has_answer;  /* any at all: then somebody lives */
     bool said_nobody, said_away;
     char nobody[160]; /* "no live worker on queue X (...)", for messages of time-outs; "" if somebody lives */
+    char busy[160];   /* "queue X is full", or paused, or out of memory: as the queue said it last */
 } flight;
 
 typedef struct batch {
@@ -72,6 +73,18 @@ static void gather_fresh(flight *f, batch *b)
     }
 }
 
+/* "submit job ID: queue X is full, again in 990 ms" without what changes from one refusal to the next. */
+static void keep_reason(flight *f, const imgq_error *err)
+{
+    const char *reason = err->status == IMGQ_E_BUSY ? strstr(err->message, ": queue ") : NULL;
+    if (reason == NULL)
+        return;
+    snprintf(f->busy, sizeof f->busy, "%s", reason + 2);
+    char *again = strstr(f->busy, ", again in ");
+    if (again != NULL)
+        *again = '\0';
+}
+
 static void settle(flight *f, slot *s, const imgq_id *id, imgq_status status, const imgq_error *err, int64_t now)
 {
     const uint32_t retry_ms = err->retry_after_ms > 0 ? err->retry_after_ms : BUSY_RETRY_MS;
@@ -84,6 +97,7 @@ static void settle(flight *f, slot *s, const imgq_id *id, imgq_status status, co
         if (f->run->set->no_wait)
             order_finish(&f->order, s, NULL);
     } else if (status == IMGQ_E_BUSY) {
+        keep_reason(f, err);
         order_retry(&f->order, s, now + retry_ms);
     } else if (status == IMGQ_E_UNAVAILABLE || status == IMGQ_E_TIMEOUT) {
         s->id = *id; /* it may have been accepted: the same id again is the same job */
@@ -267,10 +281,14 @@ static void expire_ready(flight *f, slot *s)
     char message[256];
     const submit_settings *set = f->run->set;
     const bool busy = s->status == IMGQ_E_BUSY;
-    snprintf(message, sizeof message,
-             busy ? "queue %s is full: not accepted within %.3g s, try later"
-                  : "queue %s is out of reach: not accepted within %.3g s",
-             set->connect.queue, (double)set->timeout_ms / 1000);
+    if (busy && f->busy[0] == '\0')
+        snprintf(f->busy, sizeof f->busy, "queue %s is full", set->connect.queue);
+    if (busy)
+        snprintf(message, sizeof message, "%s: not accepted within %.3g s, try later", f->busy,
+                 (double)set->timeout_ms / 1000);
+    else
+        snprintf(message, sizeof message, "queue %s is out of reach: not accepted within %.3g s", set->connect.queue,
+                 (double)set->timeout_ms / 1000);
     order_fail(&f->order, s, busy ? IMGQ_E_BUSY : IMGQ_E_UNAVAILABLE, busy ? CLI_EXIT_BUSY : CLI_EXIT_REDIS, message);
 }
 

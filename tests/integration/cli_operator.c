@@ -167,12 +167,17 @@ static void a_paused_queue_takes_nothing_and_gives_nothing(void)
     echo *worker = echo_start(url, "pause");
     const char *a = cli_write_file("a", "A", 1);
     check(CTL("pause", "pause", "--submits"), 0, "queue pause: submits are paused\n", "");
-    CHECK_EQ_INT(5, cli_run("imgq-submit", "--redis", url, "-qpause", "--timeout=0.3", a, NULL)->code);
+    char want[512];
+    snprintf(want, sizeof want,
+             "imgq-submit: %s: queue pause accepts nothing now (paused): not accepted within 0.3 s, try later\n", a);
+    check(cli_run("imgq-submit", "--redis", url, "-qpause", "--timeout=0.3", a, NULL), 5, "", want);
     CHECK_CONTAINS("\npaused         submits\n", CTL("pause", "stats")->out);
     check(CTL("pause", "resume"), 0, "queue pause: nothing is paused\n", "");
     check(CTL("pause", "-fjson", "pause", "--deliveries"), 0,
           "{\"schema\":1,\"queue\":\"pause\",\"status\":\"deliveries are paused\"}\n", "");
-    CHECK_EQ_INT(4, cli_run("imgq-submit", "--redis", url, "-qpause", "--quiet", "--timeout=0.3", a, NULL)->code);
+    const cli_result *got = cli_run("imgq-submit", "--redis", url, "-qpause", "--timeout=1.3", a, NULL);
+    CHECK_EQ_INT(4, got->code);
+    CHECK_CONTAINS(": no answer within 1.3 s, cancelled: deliveries of queue pause are paused\n", got->err);
     check(CTL("pause", "pause"), 0, "queue pause: deliveries and submits are paused\n", "");
     CHECK_EQ_INT(0, CTL("pause", "resume")->code);
     CHECK_EQ_INT(0, cli_run("imgq-submit", "--redis", url, "-qpause", a, NULL)->code);
