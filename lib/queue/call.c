@@ -22,9 +22,15 @@ void iq_queue_add_script(const imgq_queue *queue, iq_commands *commands, const i
     iq_commands_bytes(commands, queue->slot.text, queue->slot.len);
 }
 
+bool iq_queue_sees_all(const imgq_queue *queue)
+{
+    return queue->owner_len == 0 &&
+           ((queue->options.roles & IMGQ_ROLE_OPERATOR) != 0 || queue->options.roles == IMGQ_ROLE_READER);
+}
+
 void iq_queue_add_owner(const imgq_queue *queue, iq_commands *commands)
 {
-    if (queue->owner_len == 0 && (queue->options.roles & IMGQ_ROLE_OPERATOR) != 0)
+    if (iq_queue_sees_all(queue))
         iq_commands_text(commands, "*");
     else
         iq_commands_bytes(commands, queue->owner, queue->owner_len);

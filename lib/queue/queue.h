@@ -55,8 +55,10 @@ iq_deadline iq_queue_deadline(const imgq_queue *queue);
 
 /** Begins `script` with the queue's two keys; its arguments follow. */
 void iq_queue_add_script(const imgq_queue *queue, iq_commands *commands, const iq_script *script);
-/** The argument of every operation that takes ids, but submit's: the owner's 16 bytes, an empty one, or "*" of an
- * operator who said no token. */
+/** True for an operator, or one who only looks, who said no token: every owner's jobs are theirs to see. */
+bool iq_queue_sees_all(const imgq_queue *queue);
+/** The argument of every operation that takes ids, but submit's: the owner's 16 bytes, an empty one, or "*" of those
+ * who see all. */
 void iq_queue_add_owner(const imgq_queue *queue, iq_commands *commands);
 
 enum {

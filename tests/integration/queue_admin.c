@@ -154,6 +154,28 @@ static void dead_letters_are_listed_requeued_and_purged(void)
     imgq_queue_close(queue);
 }
 
+static void those_who_only_look_see_every_owners_jobs(void)
+{
+    imgq_error err;
+    imgq_queue_options owner = IMGQ_QUEUE_OPTIONS_INIT, reader = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_job_status page[2] = {IMGQ_JOB_STATUS_INIT};
+    size_t count = 0;
+    owner.owner_token = "alice";
+    reader.roles = IMGQ_ROLE_READER;
+    imgq_queue *alice = suite_open("looked-at", &owner), *looks = suite_open("looked-at", &reader);
+    imgq_queue *other = suite_open_plain("looked-at"), *peer = suite_peer("looked-at");
+    bury(alice, peer, "hers");
+    const imgq_id id = suite_id("hers");
+    CHECK_OK(imgq_queue_look(looks, &id, &page[0], NULL, &err));
+    CHECK_OK(imgq_queue_dead(looks, 0, page, 2, &count, &err));
+    CHECK_EQ_SIZE(1, count);
+    CHECK_STATUS(IMGQ_E_DENIED, imgq_queue_look(other, &id, &page[0], NULL, &err));
+    peer_close(peer);
+    imgq_queue_close(other);
+    imgq_queue_close(looks);
+    imgq_queue_close(alice);
+}
+
 static void what_waits_is_purged_by_priority_and_in_pages(void)
 {
     enum { JOBS = 700 };
@@ -275,6 +297,7 @@ static const check_test tests[] = {
     CHECK_TEST(stats_count_what_happened),
     CHECK_TEST(a_look_tells_all_of_one_job),
     CHECK_TEST(dead_letters_are_listed_requeued_and_purged),
+    CHECK_TEST(those_who_only_look_see_every_owners_jobs),
     CHECK_TEST(what_waits_is_purged_by_priority_and_in_pages),
     CHECK_TEST(a_paused_queue_delivers_nothing_until_resumed),
     CHECK_TEST(settings_are_checked_and_kept),
