@@ -259,30 +259,44 @@ static void *nth(void *array, size_t index)
     return (char *)array + index * size;
 }
 
+/* Those of one page that can be seen, behind `pass` more of them. */
+static imgq_status read_dead_page(const iq_reply *reply, size_t *pass, imgq_job_status *jobs, size_t max, size_t *got,
+                                  imgq_error *err)
+{
+    imgq_status status = IMGQ_OK;
+    for (size_t i = 0; status == IMGQ_OK && i < reply->count && *got < max; i++) {
+        imgq_job_status own = {.size = sizeof own};
+        if (!read_dead(&own, iq_reply_at(reply, i)))
+            continue;
+        if (*pass > 0) {
+            --*pass;
+            continue;
+        }
+        if (*got > 0)
+            memcpy(nth(jobs, *got), jobs, sizeof jobs->size);
+        status = iq_options_give(nth(jobs, (*got)++), &own, sizeof own, err);
+    }
+    return status;
+}
+
 imgq_status imgq_queue_dead(imgq_queue *queue, size_t skip, imgq_job_status *jobs, size_t max, size_t *count,
                             imgq_error *err)
 {
-    size_t got = 0;
+    const bool sees_all = iq_queue_sees_all(queue);
+    /* An owner passes over his own, whose places among the others' only the list itself tells. */
+    size_t pass = sees_all ? 0 : skip, at = sees_all ? skip : 0, got = 0;
     *count = 0;
-    for (size_t looked = 0; looked < max;) {
+    for (bool end = false; !end && got < max;) {
         iq_reply *reply = NULL;
-        const size_t page = max - looked < LIST_PAGE ? max - looked : LIST_PAGE;
-        imgq_status status = dead_page(queue, skip + looked, page, &reply, err);
-        for (size_t i = 0; status == IMGQ_OK && i < reply->count && got < max; i++) {
-            imgq_job_status own = {.size = sizeof own};
-            if (read_dead(&own, iq_reply_at(reply, i))) {
-                if (got > 0)
-                    memcpy(nth(jobs, got), jobs, sizeof jobs->size);
-                status = iq_options_give(nth(jobs, got++), &own, sizeof own, err);
-            }
-        }
-        const bool end = status != IMGQ_OK || reply->count == 0;
+        const size_t page = sees_all && max - got < LIST_PAGE ? max - got : LIST_PAGE;
+        imgq_status status = dead_page(queue, at, page, &reply, err);
+        if (status == IMGQ_OK)
+            status = read_dead_page(reply, &pass, jobs, max, &got, err);
+        end = status == IMGQ_OK && reply->count < page;
         iq_reply_free(reply);
         if (status != IMGQ_OK)
             return status;
-        if (end)
-            break;
-        looked += page;
+        at += page;
     }
     *count = got;
     return IMGQ_OK;

@@ -176,6 +176,37 @@ static void those_who_only_look_see_every_owners_jobs(void)
     imgq_queue_close(alice);
 }
 
+static void other_owners_dead_letters_hide_none_of_ones_own(void)
+{
+    enum { OTHERS = 300 };
+    imgq_error err;
+    imgq_queue_options owner = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_job_status page[2] = {IMGQ_JOB_STATUS_INIT};
+    size_t count = 0;
+    owner.owner_token = "bob";
+    imgq_queue *bob = suite_open("hidden", &owner);
+    owner.owner_token = "alice";
+    imgq_queue *alice = suite_open("hidden", &owner), *peer = suite_peer("hidden");
+    for (int i = 0; i < OTHERS + 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "dead-%03d", i);
+        bury(i == 10 || i >= OTHERS + 1 ? alice : bob, peer, name);
+        /* In this order, however fast they died. */
+        suite_ask(NULL, "ZADD iq:{hidden.0}:x 9%012d %s", i, name);
+    }
+    CHECK_OK(imgq_queue_dead(alice, 0, page, 2, &count, &err));
+    if (CHECK_EQ_SIZE(2, count)) {
+        CHECK_EQ_STR("dead-010", page[0].id.text);
+        CHECK_EQ_STR("dead-301", page[1].id.text);
+    }
+    CHECK_OK(imgq_queue_dead(alice, 2, page, 2, &count, &err)); /* as many as were listed are passed over */
+    if (CHECK_EQ_SIZE(1, count))
+        CHECK_EQ_STR("dead-302", page[0].id.text);
+    peer_close(peer);
+    imgq_queue_close(alice);
+    imgq_queue_close(bob);
+}
+
 static void what_waits_is_purged_by_priority_and_in_pages(void)
 {
     enum { JOBS = 700 };
@@ -298,6 +329,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_look_tells_all_of_one_job),
     CHECK_TEST(dead_letters_are_listed_requeued_and_purged),
     CHECK_TEST(those_who_only_look_see_every_owners_jobs),
+    CHECK_TEST(other_owners_dead_letters_hide_none_of_ones_own),
     CHECK_TEST(what_waits_is_purged_by_priority_and_in_pages),
     CHECK_TEST(a_paused_queue_delivers_nothing_until_resumed),
     CHECK_TEST(settings_are_checked_and_kept),

@@ -483,7 +483,7 @@ def owners_see_only_their_own(q):
     assert q.call('attach', STRANGER, RID, b'a') == [[-2]]
     assert q.call('status', OWNER, b'a')[0][0] == 0 and q.call('status', b'*', b'a')[0][0] == 0
     assert q.call('status', STRANGER, b'free')[0][0] == 0
-    assert [row[0] for row in q.call('list', STRANGER, 'w', 0, 10)] == [b'free']
+    assert [row[:1] for row in q.call('list', STRANGER, 'w', 0, 10)] == [[], [b'free']], 'each entry has its place'
     assert len(q.call('list', b'*', 'w', 0, 10)) == 2
     assert q.submit([owned(b'a', STRANGER)], owner=STRANGER) == [[5]]
     assert q.submit([owned(b'x', STRANGER)], owner=OWNER)[0][0] == 8

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- LIST: one page of an index, in its order.
 -- ARGV: owner, index (w, d, a, x), skip, count
--- Returns [[id, score, header, error text], ...] without other owners' jobs; docs/protocol.md 5.9
+-- Returns [[id, score, header, error text], ...]; [] in place of other owners' jobs and of garbage; docs/protocol.md 5.9
 
 local owner = need_owner(ARGV[1])
 if #ARGV ~= 4 or not string.find(ARGV[2], '^[wdax]$') then
@@ -18,6 +18,8 @@ for i = 1, #entries, 2 do
     if h and is_owner(owner, key, h) then
         local text = (h.fails + h.crashes > 0) and call('HGET', P .. 'er', entries[i]) or ''
         page[#page + 1] = { entries[i], int_text(tonumber(entries[i + 1])), encode(h), text }
+    else -- so that who pages knows where he stands
+        page[#page + 1] = {}
     end
 end
 return page
