@@ -40,6 +40,37 @@ export PATH IMGQ_REDIS_URL="unix://$work/redis.sock"
 redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --dir "$work" >"$work/redis.log" 2>&1 &
 redis=$!
 until redis-cli -s "$work/redis.sock" ping >/dev/null 2>&1; do kill -0 $redis || exit 1; sleep 0.05; done
+# The C blocks as they stand, one on each side of that Redis: what the consumer answers, the producer prints.
+cat >"$work/main.c" <<'C'
+#include <imgq/queue.h>
+#include <stdlib.h>
+int classify(imgq_queue *queue, const void *jpeg, size_t len, imgq_error *err);
+int serve(imgq_queue *queue, imgq_error *err);
+int main(int argc, char **argv)
+{
+    imgq_error err = {0};
+    imgq_env *env = NULL;
+    imgq_queue *queue = NULL;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    options.roles = argc > 1 && *argv[1] == 'c' ? IMGQ_ROLE_WORKER : IMGQ_ROLE_PRODUCER;
+    options.keep_leases = options.roles == IMGQ_ROLE_WORKER;
+    if (imgq_env_create(NULL, &env, &err) != IMGQ_OK ||
+        imgq_queue_open(env, getenv("IMGQ_REDIS_URL"), &options, &queue, &err) != IMGQ_OK)
+        return 1;
+    const int status = options.keep_leases ? serve(queue, &err) : classify(queue, "a photo", 7, &err);
+    imgq_queue_close(queue);
+    imgq_env_destroy(env);
+    return status != IMGQ_OK;
+}
+C
+cc -std=c11 -I"$source/include" "$work/main.c" "$work"/block-*.c -o "$work/both" -L"$build/lib" -limgq-client -Wl,-rpath,"$build/lib" ||
+    complain "the README's C does not link"
+"$work/both" consumer &
+consumer=$!
+timeout 60 "$work/both" producer >"$work/got" || { complain "the README's producer ends with $?"; kill $consumer; }
+wait $consumer || complain "the README's consumer ends with $?"
+grep -q '"top":\[\[null,"picture",1\]\]' "$work/got" || complain "the README's producer printed $(cat "$work/got")"
+
 mkdir "$work/home" && cd "$work/home" || exit 1
 imgq-model import "$shared/models/resnet50_keras.h5" --output resnet50.safetensors >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 cp "$shared/images/castle_image.jpg" photo.jpg
