@@ -44,7 +44,7 @@ for example in classify_file:imgq submit_await:imgq-client event_loop:imgq-clien
 done
 # find_package, outside the tree
 cp -r "$source/examples" "$work/examples"
-cmake -S "$work/examples" -B "$work/find" -DImgq_DIR="$prefix/lib64/cmake/Imgq" >"$work/log" 2>&1 &&
+cmake -S "$work/examples" -B "$work/find" -G Ninja -DImgq_DIR="$prefix/lib64/cmake/Imgq" >"$work/log" 2>&1 &&
     cmake --build "$work/find" >>"$work/log" 2>&1 || { tail -n 20 "$work/log"; complain "the examples do not build with find_package"; }
 
 for program in "$work/pc/submit_await" "$work/find/event_loop" "$prefix/bin/imgq-submit" "$prefix/bin/imgq-stress" "$prefix/bin/imgq-ctl"; do
