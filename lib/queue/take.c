@@ -24,6 +24,7 @@ typedef struct look {
     int64_t lease_ms;
     int64_t asked_ns; /* just before the TAKE was sent: leases end no earlier on the server */
     iq_take_report *report;
+    uint64_t in_list; /* reference items that were not imported */
     imgq_job *jobs[IMGQ_TAKE_MAX]; /* delivered, not yet held */
     size_t count;
 } look;
@@ -77,6 +78,7 @@ static imgq_status import_items(look *it, imgq_error *err)
             status = iq_queue_reply_check(replies[count - 1], "import reference items", err);
         if (status == IMGQ_OK)
             (void)iq_reply_int(iq_reply_at(replies[count - 1], 2), &left);
+        it->in_list = left > 0 ? (uint64_t)left : 0;
         iq_queue_free_replies(replies, count);
         iq_commands_release(&commands);
         if (status != IMGQ_OK)
@@ -158,6 +160,8 @@ static imgq_status read_take(look *it, iq_reply *reply, imgq_error *err)
         return iq_fail(err, IMGQ_E_PROTOCOL, 0, "take: a reply of another form");
     it->report->paused = (paused & 1) != 0;
     it->report->left = left > 0 ? (uint64_t)left : 0;
+    if (it->report->paused) /* nothing is imported then, but it waits */
+        it->report->left += it->in_list;
     it->report->due_ms = due > 0 ? due : -1;
     return read_jobs(it, reply, err);
 }

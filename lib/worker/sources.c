@@ -181,7 +181,7 @@ static void note_down(const iq_sources *sources, source *it, const imgq_error *w
 
 static void plan_next_look(source *it, size_t taken, size_t max, const iq_take_report *report)
 {
-    it->empty = taken == 0 && report->left == 0 && !report->paused;
+    it->empty = taken == 0 && report->left == 0;
     if (report->left > 0 && !report->paused) {
         it->look_ns = 0;
         return;

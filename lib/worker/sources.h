@@ -46,7 +46,7 @@ void iq_sources_listen(iq_sources *sources, bool wanted);
 int iq_sources_fd(const iq_sources *sources);
 /** For how long at most, for poll(2); hears what came. @param looking a queue that is due ends the wait, too */
 int iq_sources_timeout_ms(iq_sources *sources, bool looking);
-/** True if the last look into every queue found it reachable, not paused, and empty. */
+/** True if the last look into every queue found it reachable and empty; paused or not. */
 bool iq_sources_are_empty(const iq_sources *sources);
 
 #endif

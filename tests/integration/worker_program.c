@@ -494,6 +494,28 @@ static void a_full_server_drains_to_empty(void)
 
 /* ---- ends ---- */
 
+static void a_draining_worker_ends_though_its_empty_queue_is_paused(void)
+{
+    imgq_error err;
+    imgq_queue *queue = open_queue("paused-drain");
+    imgq_id id;
+    CHECK_OK(imgq_queue_pause(queue, IMGQ_PAUSE_DELIVERIES, &err));
+    worker_process *worker =
+        worker_start(redis_fixture_url(redis), ARGS(NONE, "--queue", "paused-drain", "--drain"), NULL);
+    CHECK_EQ_INT(0, worker_wait(worker));
+    worker_end(worker);
+    /* What is held back waits, though: it is drained once deliveries go on. */
+    submit_text(queue, &id, 1);
+    worker = worker_start_ready(redis_fixture_url(redis), ARGS(NONE, "--queue", "paused-drain", "--drain"));
+    sleep(3);
+    CHECK_EQ_SIZE(1, stats_of(queue).waiting);
+    CHECK_OK(imgq_queue_resume(queue, &err));
+    CHECK_EQ_INT(0, worker_wait(worker));
+    CHECK_EQ_SIZE(1, stats_of(queue).succeeded);
+    worker_end(worker);
+    imgq_queue_close(queue);
+}
+
 static void a_draining_worker_ends_when_nothing_waits(void)
 {
     imgq_error err;
@@ -694,6 +716,7 @@ static const check_test tests[] = {
     CHECK_TEST(the_first_image_of_an_idle_worker_waits_for_company),
     CHECK_TEST(a_worker_needs_no_more_than_its_acl),
     CHECK_TEST(a_full_server_drains_to_empty),
+    CHECK_TEST(a_draining_worker_ends_though_its_empty_queue_is_paused),
     CHECK_TEST(a_draining_worker_ends_when_nothing_waits),
     CHECK_TEST(sigterm_ends_an_idle_worker_with_0),
     CHECK_TEST(a_second_signal_gives_everything_back_within_a_second),

@@ -213,9 +213,8 @@ end
 
 sweep()
 tokens = 0
-local left, due = 0, 0
+local left, due = call('ZCOUNT', P .. 'w', '-inf', '(' .. int_text(PARKED)), 0
 if not paused then
-    left = call('ZCOUNT', P .. 'w', '-inf', '(' .. int_text(PARKED))
     if left > 0 then -- the baton for the next idle worker
         tokens = call('LLEN', P .. 'wk') == 0 and 1 or 0
     elseif n > 0 and #out == 0 then
