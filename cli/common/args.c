@@ -5,10 +5,12 @@
 
 #include "base/json.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/exit.h"
 #include "cli/common/ui.h"
@@ -411,9 +413,19 @@ static bool take_command(cli_args *args)
 
 /* ---- the door ---- */
 
+/* A closed stdout would become the next descriptor that is opened: answers would be written into the socket to Redis.
+ * Opened the wrong way round, each fails as a closed one does. */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CLI_EXIT_SOME);
+}
+
 bool cli_args_parse(const cli_program *program, int argc, char **argv, void *settings, size_t settings_size,
                     cli_args *out, int *exit_code)
 {
+    hold_standard_descriptors();
     memset(settings, 0, settings_size);
     *out = (cli_args){.program = program, .settings = settings};
     *exit_code = CLI_EXIT_USAGE;

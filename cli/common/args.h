@@ -75,6 +75,7 @@ typedef struct cli_args {
 enum { CLI_FROM_DEFAULT, CLI_FROM_ENVIRONMENT, CLI_FROM_ARGUMENT };
 
 /**
+ * The first call of each main(): standard descriptors that are closed are held, so that no socket takes their place.
  * Fill the program's settings: argument, else environment, else default. --help, --version and --completion are
  * handled here; what is wrong is said on stderr.
  * @param settings  the struct that the options' `at` points into; zeroed here where no default is

@@ -339,6 +339,25 @@ static void a_closed_stdout_ends_it_and_cancels(void)
     CHECK(got->code != 0);
 }
 
+/* No socket takes the place of a closed stdin, stdout or stderr. */
+static void closed_standard_descriptors_stay_closed(void)
+{
+    echo *worker = echo_start(url, "shut");
+    const char *a = cli_write_file("a", "A", 1);
+    const cli_result *got =
+        cli_run("/bin/sh", "-c", "exec \"$IMGQ_BIN/imgq-submit\" --redis \"$0\" -qshut - <&-", url, NULL);
+    CHECK_EQ_INT(3, got->code);
+    CHECK_EQ_STR("imgq-submit: standard input: cannot be read: Bad file descriptor\n", got->err);
+    got = cli_run("/bin/sh", "-c", "exec \"$IMGQ_BIN/imgq-submit\" --redis \"$0\" -qshut \"$1\" >&-", url, a, NULL);
+    CHECK_EQ_INT(1, got->code);
+    CHECK_EQ_STR("imgq-submit: standard output cannot be written: Bad file descriptor\n", got->err);
+    got = cli_run("/bin/sh", "-c", "exec \"$IMGQ_BIN/imgq-submit\" --redis \"$0\" -qshut /nope \"$1\" 2>&-", url, a,
+                  NULL);
+    CHECK_EQ_INT(1, got->code);
+    CHECK_CONTAINS("\n1. A: 0.5000\n", got->out);
+    echo_stop(worker);
+}
+
 static void a_signal_ends_the_wait_for_standard_input(void)
 {
     const char *pipe = cli_temporary("silent");
@@ -445,6 +464,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_full_queue_is_5_when_the_time_is_over),
     CHECK_TEST(redis_away_for_good_is_6_and_for_a_while_is_nothing),
     CHECK_TEST(a_closed_stdout_ends_it_and_cancels),
+    CHECK_TEST(closed_standard_descriptors_stay_closed),
     CHECK_TEST(a_signal_ends_the_wait_for_standard_input),
     CHECK_TEST(when_a_worker_was_last_seen_is_said),
     CHECK_TEST(a_jobs_settings_reach_the_queue),
