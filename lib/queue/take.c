@@ -24,7 +24,7 @@ typedef struct look {
     int64_t lease_ms;
     int64_t asked_ns; /* just before the TAKE was sent: leases end no earlier on the server */
     iq_take_report *report;
-    uint64_t in_list; /* reference items that were not imported */
+    uint64_t in_list;              /* reference items that were not imported */
     imgq_job *jobs[IMGQ_TAKE_MAX]; /* delivered, not yet held */
     size_t count;
 } look;
@@ -321,6 +321,21 @@ static size_t hand_out(iq_taker *taker, size_t max, imgq_job **jobs, size_t *mor
     return count;
 }
 
+/* Under the lock. Something kept the keeper from its work: this process slept, or Redis was away twice within the time
+ * of one grace. A take would tick, and reap what a touch still saves. */
+static bool is_behind(const iq_taker *taker)
+{
+    const int64_t now_ns = iq_clock_ns(), late_ns = 2 * (int64_t)IQ_KEEP_EVERY_MS * NS_PER_MS;
+    if (taker->queue->options.keep_leases == 0)
+        return false;
+    for (const imgq_job *job = taker->first; job != NULL; job = job->next) {
+        const int64_t renewed_ns = job->lease_end_ns - (int64_t)job->lease_ms * NS_PER_MS;
+        if (renewed_ns + late_ns < now_ns && now_ns < job->renew_until_ns && imgq_job_standing(job) == IMGQ_OK)
+            return true;
+    }
+    return false;
+}
+
 static imgq_status begin_taking(iq_taker *taker, bool *renew_first, imgq_error *err)
 {
     const iq_deadline deadline = iq_queue_deadline(taker->queue);
@@ -332,7 +347,7 @@ static imgq_status begin_taking(iq_taker *taker, bool *renew_first, imgq_error *
     const bool mine = !taker->taking;
     if (mine)
         taker->taking = true;
-    *renew_first = taker->renew_first && taker->held > 0;
+    *renew_first = (taker->renew_first && taker->held > 0) || is_behind(taker);
     pthread_mutex_unlock(&taker->lock);
     return mine ? IMGQ_OK : iq_fail(err, IMGQ_E_UNAVAILABLE, 0, "take: another thread's take has no answer yet");
 }

@@ -415,6 +415,33 @@ static void a_handle_that_keeps_leases_keeps_them_and_learns_of_losses(void)
     imgq_queue_close(other);
 }
 
+/* A thread that slept, or a second outage within the time of one grace: the leases have ended, but nobody has noticed.
+ * The holder's own take must not be who does. */
+static void a_taker_behind_with_its_leases_renews_them_before_it_takes(void)
+{
+    imgq_error err;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    options.keep_leases = 1;
+    imgq_queue *queue = open_with(env, "behind", &options);
+    const imgq_id id = submit_text(queue, "held");
+    imgq_job *job = take_one(queue);
+    (void)submit_text(queue, "next");
+    usleep(300000); /* the next call ticks */
+    pthread_mutex_lock(&queue->taker->lock);
+    job->lease_end_ns -= 9 * INT64_C(1000000000); /* as if renewed nine seconds ago */
+    pthread_mutex_unlock(&queue->taker->lock);
+    end_lease("behind", &id);
+    imgq_job *next = take_one(queue);
+    CHECK(strcmp(imgq_job_id(next).text, id.text) != 0);
+    imgq_job_status status;
+    CHECK_EQ_INT(IMGQ_STATE_ACTIVE, state_of(queue, &id, &status));
+    CHECK_EQ_SIZE(0, status.crashes);
+    const imgq_answer answer = an_answer();
+    CHECK_OK(imgq_job_done(job, &answer, &err));
+    imgq_job_release(next);
+    imgq_queue_close(queue);
+}
+
 static int64_t last_tick_ms(const char *queue)
 {
     char line[64];
@@ -815,6 +842,7 @@ static const check_test tests[] = {
     CHECK_TEST(an_answer_that_is_very_late_counts_if_nobody_else_took_the_job),
     CHECK_TEST(a_cancelled_job_is_noticed_when_it_is_renewed_and_when_it_is_done),
     CHECK_TEST(a_handle_that_keeps_leases_keeps_them_and_learns_of_losses),
+    CHECK_TEST(a_taker_behind_with_its_leases_renews_them_before_it_takes),
     CHECK_TEST(a_taker_that_has_reported_still_ticks_in_time),
     CHECK_TEST(renewing_ends_at_the_exec_limit),
     CHECK_TEST(jobs_of_a_take_whose_reply_was_lost_are_taken_again),
