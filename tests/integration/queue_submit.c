@@ -507,6 +507,30 @@ static void a_session_bound_job_outlives_its_handle_only_so_long(void)
     imgq_queue_close(queue);
 }
 
+/* The handle slept for a minute, say: its next questions say that it lives, before anybody takes the job. */
+static void a_session_that_ended_in_a_pause_is_begun_again(void)
+{
+    imgq_error err;
+    imgq_submit_options options = IMGQ_SUBMIT_OPTIONS_INIT;
+    imgq_queue *queue = suite_open_plain("pause"), *peer = suite_peer("pause");
+    imgq_result *result = NULL;
+    peer_job job;
+    options.session_bound = 1;
+    const imgq_id id = suite_submit(queue, "1", &options);
+    peer_end_session(peer, queue);
+    for (int tries = 0; tries < 20; tries++) { /* the questions come every two seconds */
+        CHECK_STATUS(IMGQ_E_TIMEOUT, imgq_queue_await(queue, &id, 1, 500, &result, &err));
+        if (strcmp(redis_fixture_ask(suite_redis, "EVAL return(#redis.call('KEYS','*{pause.0}:s:*')) 0"),
+                   "(integer) 1") == 0)
+            break;
+    }
+    CHECK_EQ_SIZE(1, peer_take(peer, &job, 1));
+    (void)peer_answer(peer, &job);
+    suite_expect(queue, &id, IMGQ_OK, NULL);
+    peer_close(peer);
+    imgq_queue_close(queue);
+}
+
 static const check_test tests[] = {
     CHECK_TEST(jobs_of_every_size_come_back_answered),
     CHECK_TEST(a_payload_over_the_limit_is_refused_before_anything_is_sent),
@@ -528,5 +552,6 @@ static const check_test tests[] = {
     CHECK_TEST(a_full_queue_says_when_to_come_back),
     CHECK_TEST(paused_submits_are_busy_until_resumed),
     CHECK_TEST(a_session_bound_job_outlives_its_handle_only_so_long),
+    CHECK_TEST(a_session_that_ended_in_a_pause_is_begun_again),
 };
 SUITE_MAIN("submitting", NULL, tests)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -555,6 +556,72 @@ static void an_answer_outlives_a_restart_of_redis(void)
 
 /* ---- waiting ---- */
 
+/* ---- a server that cannot write to its disk ---- */
+
+typedef struct broken_disk {
+    redis_fixture *server;
+    char folder[128];
+} broken_disk;
+
+static void make_folder(const broken_disk *disk)
+{
+    char line[256];
+    snprintf(line, sizeof line, "CONFIG SET dir %s", disk->folder);
+    CHECK(mkdir(disk->folder, 0700) == 0);
+    CHECK_EQ_STR("OK", redis_fixture_ask(disk->server, line));
+}
+
+static void save_there(redis_fixture *server, bool works)
+{
+    (void)redis_fixture_ask(server, "BGSAVE");
+    for (int i = 0; i < 200; i++) {
+        const bool written = strcmp(redis_fixture_ask(server, "SET probe 1"), "OK") == 0;
+        if (written == works)
+            return;
+        usleep(50000);
+    }
+    CHECK(!"the server noticed");
+}
+
+static void *mend(void *user)
+{
+    broken_disk *disk = user;
+    usleep(1500000);
+    make_folder(disk);
+    save_there(disk->server, true);
+    return NULL;
+}
+
+static void a_full_disk_is_waited_out_with_the_answer_in_hand(void)
+{
+    imgq_error err;
+    pthread_t mender;
+    broken_disk disk = {.server = redis_fixture_start("save 3600 1\nenable-protected-configs yes")};
+    snprintf(disk.folder, sizeof disk.folder, "%s/disk", redis_fixture_folder(disk.server));
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    options.roles = IMGQ_ROLE_PRODUCER | IMGQ_ROLE_WORKER;
+    options.keep_leases = 1;
+    imgq_queue *queue = NULL;
+    make_folder(&disk);
+    CHECK_OK(imgq_queue_open(env, redis_fixture_url(disk.server), &options, &queue, &err));
+    const imgq_id id = submit_text(queue, "photo");
+    imgq_job *job = take_one(queue);
+    CHECK(rmdir(disk.folder) == 0);
+    save_there(disk.server, false);
+    CHECK_STATUS(IMGQ_E_BUSY, imgq_queue_submit(queue, "late", 4, NULL, NULL, &err));
+    CHECK_EQ_INT(1000, err.retry_after_ms);
+    CHECK_EQ_INT(0, pthread_create(&mender, NULL, mend, &disk));
+    const imgq_answer answer = an_answer();
+    CHECK_OK(imgq_job_done(job, &answer, &err));
+    pthread_join(mender, NULL);
+    imgq_result *result = NULL;
+    CHECK_OK(imgq_queue_await(queue, &id, 1, 20000, &result, &err));
+    imgq_result_destroy(result);
+    CHECK_OK(imgq_queue_submit(queue, "late", 4, NULL, NULL, &err));
+    imgq_queue_close(queue);
+    redis_fixture_stop(disk.server);
+}
+
 static void an_idle_taker_asks_less_than_once_a_second(void)
 {
     imgq_error err;
@@ -847,6 +914,7 @@ static const check_test tests[] = {
     CHECK_TEST(renewing_ends_at_the_exec_limit),
     CHECK_TEST(jobs_of_a_take_whose_reply_was_lost_are_taken_again),
     CHECK_TEST(an_answer_outlives_a_restart_of_redis),
+    CHECK_TEST(a_full_disk_is_waited_out_with_the_answer_in_hand),
     CHECK_TEST(an_idle_taker_asks_less_than_once_a_second),
     CHECK_TEST(a_waiting_taker_is_woken_by_a_job),
     CHECK_TEST(a_delayed_job_comes_when_it_is_due),
