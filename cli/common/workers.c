@@ -68,23 +68,22 @@ imgq_status cli_workers_profile(imgq_queue *queue, char *profile, size_t profile
     return status;
 }
 
-const char *cli_workers_absent(imgq_queue *queue, char *out, size_t out_size)
+imgq_status cli_workers_absent(imgq_queue *queue, char *out, size_t out_size, imgq_error *err)
 {
     imgq_queue_stats stats = IMGQ_QUEUE_STATS_INIT;
     char ago[24];
     out[0] = '\0';
-    if (imgq_queue_get_stats(queue, &stats, NULL) != IMGQ_OK)
-        return out;
-    if ((stats.paused & IMGQ_PAUSE_DELIVERIES) != 0) {
+    const imgq_status status = imgq_queue_get_stats(queue, &stats, err);
+    if (status != IMGQ_OK)
+        return status;
+    if ((stats.paused & IMGQ_PAUSE_DELIVERIES) != 0)
         snprintf(out, out_size, "deliveries of queue %s are paused", imgq_queue_name(queue));
-        return out;
-    }
-    if (stats.workers > 0)
-        return out;
-    if (stats.worker_seen_unix_ms == 0)
+    else if (stats.workers > 0)
+        return IMGQ_OK;
+    else if (stats.worker_seen_unix_ms == 0)
         snprintf(out, out_size, "no live worker on queue %s (none was ever seen)", imgq_queue_name(queue));
     else
         snprintf(out, out_size, "no live worker on queue %s (last seen %s ago)", imgq_queue_name(queue),
                  cli_format_duration(ago, sizeof ago, stats.server_unix_ms - stats.worker_seen_unix_ms));
-    return out;
+    return IMGQ_OK;
 }

@@ -17,8 +17,8 @@ enum { CLI_WORKER_LIVE_MS = 10000 };
  */
 imgq_status cli_workers_profile(imgq_queue *queue, char *profile, size_t profile_size, imgq_error *err);
 /** Why nobody takes jobs, into out: "no live worker on queue X (last seen 5 min ago)", "deliveries of queue X are
- *  paused"; "" if a worker may, or nobody can tell. @return out */
-const char *cli_workers_absent(imgq_queue *queue, char *out, size_t out_size);
+ *  paused"; "" if a worker may, or nobody can tell. @return as imgq_queue_get_stats() */
+imgq_status cli_workers_absent(imgq_queue *queue, char *out, size_t out_size, imgq_error *err);
 /** A text member of an info line (a JSON object) into out; "" if there is none. @return out */
 const char *cli_workers_info(const char *info, const char *key, char *out, size_t out_size);
 

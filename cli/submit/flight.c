@@ -20,6 +20,8 @@ typedef struct flight {
     int64_t began_ms; /* first submit; 0: none yet */
     bool has_answer;  /* any at all: then somebody lives */
     bool said_nobody, said_away;
+    bool is_away;     /* Redis did not answer when it was asked last: nobody's time-out waits for it once more */
+    imgq_error away;  /* why */
     char nobody[160]; /* "no live worker on queue X (...)", for messages of time-outs; "" if somebody lives */
     char busy[160];   /* "queue X is full", or paused, or out of memory: as the queue said it last */
 } flight;
@@ -225,6 +227,14 @@ static void hurry(flight *f, size_t answers)
     }
 }
 
+static void note_away(flight *f, imgq_status status, const imgq_error *err)
+{
+    if (status == IMGQ_E_UNAVAILABLE)
+        f->away = *err;
+    if (status != IMGQ_E_CANCELLED)
+        f->is_away = status == IMGQ_E_UNAVAILABLE;
+}
+
 /* All answers that are there, after waiting for the first. @return CLI_EXIT_OK, or of a failure of the whole */
 static int collect(flight *f, int64_t timeout_ms)
 {
@@ -249,6 +259,7 @@ static int collect(flight *f, int64_t timeout_ms)
             if (f->order.flying > 0)
                 continue;
         }
+        note_away(f, status, &err);
         hurry(f, flying - f->order.flying);
         if (status == IMGQ_OK || status == IMGQ_E_TIMEOUT || status == IMGQ_E_CANCELLED)
             return CLI_EXIT_OK;
@@ -267,11 +278,12 @@ static int collect(flight *f, int64_t timeout_ms)
 
 static void tell_nobody(flight *f)
 {
-    if (f->said_nobody || f->has_answer || f->began_ms == 0 || f->order.flying == 0 ||
+    imgq_error err = {0};
+    if (f->said_nobody || f->has_answer || f->is_away || f->began_ms == 0 || f->order.flying == 0 ||
         submit_now_ms() - f->began_ms < NOBODY_AFTER_MS)
         return;
-    f->said_nobody = true;
-    cli_workers_absent(f->run->queue, f->nobody, sizeof f->nobody);
+    note_away(f, cli_workers_absent(f->run->queue, f->nobody, sizeof f->nobody, &err), &err);
+    f->said_nobody = !f->is_away;
     if (f->nobody[0] != '\0' && !f->run->set->no_wait)
         submit_note(f->run, "%s", f->nobody);
 }
@@ -331,7 +343,12 @@ static void cancel_page(flight *f, slot **slots, size_t count,
         ids[i] = slots[i]->id;
         each[i] = NOT_SAID;
     }
-    const imgq_status status = imgq_queue_cancel_many(f->run->queue, ids, count, each, &err);
+    imgq_status status = IMGQ_E_UNAVAILABLE;
+    if (f->is_away && f->run->set->id == NULL)
+        err = f->away; /* Redis itself ends the jobs of a session that is gone */
+    else
+        status = imgq_queue_cancel_many(f->run->queue, ids, count, each, &err);
+    note_away(f, status, &err);
     for (size_t i = 0; i < count; i++)
         end(f, slots[i], each[i] == NOT_SAID ? status : each[i], &err);
 }
