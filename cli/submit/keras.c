@@ -49,14 +49,17 @@ static void sweep(keras *k)
 static bool push(keras *k, slot *s, const cli_bytes *tensor)
 {
     imgq_error err;
+    imgq_id id = {{0}};
     const int64_t now = submit_now_ms();
     if (s->first_ms == 0)
         s->first_ms = now;
     const imgq_status status = imgq_reference_push(k->run->reference, (const float *)(const void *)tensor->data,
-                                                   tensor->len / sizeof(float), &s->id, &err);
+                                                   tensor->len / sizeof(float), &id, &err);
+    if (id.text[0] != '\0') /* also where only the answer to the push was lost */
+        remember(k, &id);
     if (status == IMGQ_OK) {
         s->pushes++;
-        remember(k, &s->id);
+        s->id = id;
         s->again_ms = submit_now_ms() + PUSH_AGAIN_MS;
         order_fly(&k->order, s);
         return true;

@@ -16,7 +16,8 @@ typedef struct imgq_reference imgq_reference;
 IMGQ_API IMGQ_CHECKED imgq_status imgq_reference_open(imgq_env *env, const char *url,
                                                       const imgq_queue_options *options,
                                                       imgq_reference **out, imgq_error *err);
-/** RPUSH one tensor. @param id out: the uuid under which its answer will stand */
+/** RPUSH one tensor. @param id out: the uuid under which its answer will stand; after a failure the one under which
+ *  it may stand all the same, "" if it was not pushed */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_reference_push(imgq_reference *reference, const float *nhwc,
                                                       size_t count, imgq_id *id, imgq_error *err);
 /** Items that wait in the list. */

@@ -166,6 +166,7 @@ imgq_status imgq_reference_push(imgq_reference *reference, const float *nhwc, si
     char uuid[37];
     if (reference == NULL || nhwc == NULL || count == 0 || id == NULL)
         return iq_fail(err, IMGQ_E_INVALID, 0, "push without a tensor or a place for its id");
+    memset(id, 0, sizeof *id);
     iq_uuid_make(uuid);
     imgq_status status = write_item(reference, uuid, nhwc, count, err);
     if (status != IMGQ_OK)
@@ -176,11 +177,12 @@ imgq_status imgq_reference_push(imgq_reference *reference, const float *nhwc, si
     iq_commands_add(&commands, "RPUSH");
     iq_commands_text(&commands, reference->list);
     iq_commands_bytes(&commands, reference->item.data, reference->item.len);
+    memcpy(id->text, uuid, sizeof uuid); /* from here on it may be there, whatever we hear */
     status = call(reference, &commands, false, "push to the reference's list", &reply, err);
     iq_reply_free(reply);
     iq_commands_release(&commands);
-    if (status == IMGQ_OK)
-        memcpy(id->text, uuid, sizeof uuid);
+    if (status == IMGQ_E_BUSY || status == IMGQ_E_DENIED || status == IMGQ_E_UNSUPPORTED)
+        memset(id, 0, sizeof *id); /* the server has said that it is not */
     return status;
 }
 

@@ -72,6 +72,13 @@ static void fail_job(feeder *f, imgq_job *job, const imgq_error *why, int kind)
     atomic_fetch_add_explicit(&f->shift->tally->failed, 1, memory_order_relaxed);
 }
 
+static void abandon(feeder *f, const imgq_id *uuid)
+{
+    if (f->abandoned_count == ABANDONED_MAX)
+        memmove(f->abandoned, f->abandoned + 1, --f->abandoned_count * sizeof *f->abandoned);
+    f->abandoned[f->abandoned_count++] = (abandoned){*uuid, iq_clock_ns() + (int64_t)LATE_FOR_MS * NS_PER_MS};
+}
+
 /* A refused push is nobody's failure: the job goes back for a second (the reference's Redis is full or away). */
 static void push_job(feeder *f, imgq_job *job)
 {
@@ -87,6 +94,8 @@ static void push_job(feeder *f, imgq_job *job)
     status = imgq_reference_push(f->reference, f->input, f->input_count, &item->uuid, &why);
     note_reference(f, status, &why);
     if (status != IMGQ_OK) {
+        if (item->uuid.text[0] != '\0') /* it may be in the list for all that */
+            abandon(f, &item->uuid);
         fail_job(f, job, &why, IMGQ_FAIL_BUSY);
         return;
     }
@@ -149,13 +158,6 @@ static void collect_answers(feeder *f)
     }
     if (answered > 0)
         iq_log(f->shift->env, IMGQ_LOG_INFO, "worker", "%zu answers of the reference passed on", answered);
-}
-
-static void abandon(feeder *f, const imgq_id *uuid)
-{
-    if (f->abandoned_count == ABANDONED_MAX)
-        memmove(f->abandoned, f->abandoned + 1, --f->abandoned_count * sizeof *f->abandoned);
-    f->abandoned[f->abandoned_count++] = (abandoned){*uuid, iq_clock_ns() + (int64_t)LATE_FOR_MS * NS_PER_MS};
 }
 
 /* Deletes the late answers of abandoned items, those that are there. */

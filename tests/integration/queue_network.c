@@ -2,6 +2,7 @@
 #include "integration/queue_suite.h"
 
 #include <imgq/admin.h>
+#include <imgq/reference.h>
 
 #include "support/faulty_proxy.h"
 
@@ -297,6 +298,28 @@ static void a_large_payload_that_crawls_is_not_cut_while_it_moves(void)
     stop_relay(thin);
 }
 
+/* The item may be in the list though the answer to its push was lost: who pushed it must know what to clean up. */
+static void a_push_to_the_reference_whose_answer_is_lost_tells_its_uuid(void)
+{
+    static const float tensor[3] = {1, 2, 3};
+    imgq_error err;
+    imgq_reference *reference = NULL;
+    imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
+    imgq_id id = {{0}};
+    uint64_t length = 0;
+    options.name = "lost_pushes";
+    if (!CHECK_OK(imgq_reference_open(suite_env, faulty_proxy_url(proxy), &options, &reference, &err)))
+        return;
+    faulty_proxy_cut_replies_after(proxy, 0);
+    CHECK_STATUS(IMGQ_E_UNAVAILABLE, imgq_reference_push(reference, tensor, 3, &id, &err));
+    faulty_proxy_cut_replies_after(proxy, -1);
+    CHECK_OK(imgq_reference_length(reference, &length, &err));
+    CHECK_EQ_SIZE(1, length);
+    CHECK_EQ_SIZE(36, strlen(id.text));
+    CHECK_CONTAINS(id.text, redis_fixture_ask(suite_redis, "LINDEX lost_pushes 0"));
+    imgq_reference_close(reference);
+}
+
 static void the_proxy_goes(void)
 {
     faulty_proxy_stop(proxy);
@@ -310,6 +333,7 @@ static const check_test tests[] = {
     CHECK_TEST(connections_reset_again_and_again_lose_no_answer),
     CHECK_TEST(a_network_that_swallows_everything_lets_each_call_end),
     CHECK_TEST(a_large_payload_that_crawls_is_not_cut_while_it_moves),
+    CHECK_TEST(a_push_to_the_reference_whose_answer_is_lost_tells_its_uuid),
     CHECK_TEST(the_proxy_goes),
 };
 SUITE_MAIN("network", NULL, tests)
