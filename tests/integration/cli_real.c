@@ -298,6 +298,46 @@ static void the_references_own_server_answers_and_what_it_lost_is_pushed_again(v
     redis_fixture_stop(redis);
 }
 
+/* Two servers that both LRANGE before either LTRIMs answer some items twice and lose others unread. */
+static void two_racing_reference_servers_answer_every_file(void)
+{
+    enum { FILES = 40 };
+    if (!real_things_are_there())
+        return;
+    if (cli_run("/usr/bin/python3", "-c", "import torch, h5py, redis, numpy, PIL", NULL)->code != 0) {
+        check_skip("no python3-torch, -h5py, -redis, -numpy, -pil for the reference's server");
+        return;
+    }
+    redis_fixture *redis = redis_fixture_start(NULL);
+    const char *url = redis_fixture_tcp_url(redis);
+    cli_process *servers[2];
+    for (int i = 0; i < 2; i++)
+        servers[i] = cli_start("/usr/bin/python3", shared_path("peers/reference_wire.py"), "serve", "--redis", url,
+                               "--threads", "1", NULL);
+    for (int i = 0; i < 2; i++)
+        CHECK(cli_process_said(servers[i], "model loaded"));
+    char list[512];
+    snprintf(list, sizeof list, "%s", cli_temporary("forty-photos")); /* lives on only until the next path */
+    FILE *names = fopen(list, "w");
+    for (int i = 0; names != NULL && i < FILES; i++)
+        fwrite(photo, 1, strlen(photo) + 1, names);
+    CHECK(names != NULL && fclose(names) == 0);
+    const cli_result *got = cli_run("imgq-submit", "--wire=keras", "--redis", url, "--attempts=20", "--timeout=400",
+                                    "--top=1", "--files0-from", list, NULL);
+    size_t churches = 0;
+    for (const char *at = got->out; (at = strstr(at, "1. church: 0.4136\n")) != NULL; at++)
+        churches++;
+    CHECK_EQ_INT(0, got->code);
+    CHECK_EQ_SIZE(FILES, churches);
+    CHECK_EQ_STR("", got->err);
+    for (int i = 0; i < 2; i++) {
+        kill(cli_process_pid(servers[i]), SIGTERM);
+        (void)cli_finish(servers[i]);
+    }
+    unlink(list);
+    redis_fixture_stop(redis);
+}
+
 static const check_test tests[] = {
     CHECK_TEST(standalone_prints_the_reference_lines_and_leaves_nothing),
     CHECK_TEST(a_signal_cleans_the_private_ones_up),
@@ -305,5 +345,6 @@ static const check_test tests[] = {
     CHECK_TEST(payloads_exif_background_and_profile_reach_the_worker),
     CHECK_TEST(every_bad_file_is_refused_in_its_own_words),
     CHECK_TEST(the_references_own_server_answers_and_what_it_lost_is_pushed_again),
+    CHECK_TEST(two_racing_reference_servers_answer_every_file),
 };
 CHECK_MAIN("cli_real", tests)
