@@ -304,6 +304,8 @@ imgq_status imgq_queue_dead(imgq_queue *queue, size_t skip, imgq_job_status *job
 
 /* ---- purge ---- */
 
+#define MAX_AGE_MS INT64_C(31622400000) /* 366 days, as the script takes them */
+
 imgq_status imgq_queue_purge(imgq_queue *queue, int what, int priority, int64_t older_than_ms, uint64_t *purged,
                              imgq_error *err)
 {
@@ -315,8 +317,9 @@ imgq_status imgq_queue_purge(imgq_queue *queue, int what, int priority, int64_t 
         return iq_fail(err, IMGQ_E_INVALID, 0, "purge %d: only IMGQ_PURGE_...", what);
     if (priority < -1 || priority > 9 || (priority >= 0 && what != IMGQ_PURGE_WAITING))
         return iq_fail(err, IMGQ_E_INVALID, 0, "purge of priority %d: 0 to 9 of what waits, or -1", priority);
-    if (older_than_ms < 0)
-        return iq_fail(err, IMGQ_E_INVALID, 0, "purge what is older than %lld ms", (long long)older_than_ms);
+    if (older_than_ms < 0 || older_than_ms > MAX_AGE_MS)
+        return iq_fail(err, IMGQ_E_INVALID, 0, "purge what is older than %lld ms: 0 to 366 days",
+                       (long long)older_than_ms);
     do {
         iq_commands commands;
         iq_reply *reply = NULL;

@@ -223,6 +223,8 @@ static void what_waits_is_purged_by_priority_and_in_pages(void)
     CHECK_OK(imgq_queue_submit_many(queue, payloads, JOBS, NULL, NULL, NULL, &err));
     CHECK_OK(imgq_queue_submit_many(queue, payloads, 10, &urgent, NULL, NULL, &err));
     CHECK_OK(imgq_queue_submit_many(queue, payloads, 3, &delayed, NULL, NULL, &err));
+    CHECK_STATUS(IMGQ_E_INVALID, imgq_queue_purge(queue, IMGQ_PURGE_WAITING, 9, INT64_C(31622400001), &purged, &err));
+    CHECK_EQ_STR("purge what is older than 31622400001 ms: 0 to 366 days", err.message);
     CHECK_OK(imgq_queue_purge(queue, IMGQ_PURGE_WAITING, 9, 0, &purged, &err));
     CHECK_EQ_SIZE(10, purged);
     CHECK_OK(imgq_queue_purge(queue, IMGQ_PURGE_WAITING, -1, 0, &purged, &err));
