@@ -189,7 +189,7 @@ def every_command_of_the_scripts_is_probed(server):
         granted = {t[1:] for t in rules(role) if t[0] == '+'}
         for name in names:
             used = {word.lower() for word in re.findall(r"call\('([A-Z]+)'", TEXTS[name])}
-            assert {'hmget', 'time'} <= used, used  # common.lua is in it
+            assert {'hmget', 'time'} <= used, used  # common/values.lua is in it
             assert used <= probed | {'time'}, (name, used - probed)
             if role != 'reader':
                 assert used <= granted, (role, name, used - granted)

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- PROBE: may this user do what its role's scripts and programs do? A script that meets NOPERM has begun to write.
--- Stands alone, without common.lua, so that it runs before anything else is certain.
+-- Stands alone, without common/*.lua, so that it runs before anything else is certain.
 -- KEYS[1] = P m, KEYS[2] = P 0. ARGV: role, reference list or empty (only a worker is asked for rights to it)
 -- Returns the missing ACL rules; docs/protocol.md 5.12
 
@@ -8,7 +8,7 @@ local P = string.sub(KEYS[1], 1, -2)
 local role, list = ARGV[1], ARGV[2] or ''
 local may = redis.acl_check_cmd
 
--- Commands of the scripts (common.lua and the role's own) and of the C side, in words; K: a key of the queue, C: its channel.
+-- Commands of the scripts (common/*.lua and the role's own) and of the C side, in words; K: a key of the queue, C: its channel.
 local READER = { 'get K', 'hget K f', 'hmget K f', 'hgetall K', 'getrange K 0 1', 'strlen K', 'exists K', 'zcard K', 'zcount K 0 1',
     'zrange K 0 1', 'zrangebyscore K 0 1', 'llen K', 'smembers K', 'time', 'ping', 'info', 'evalsha x 0', 'eval x 0' }
 local PRODUCER = { 'set K v', 'setrange K 0 v', 'del K', 'unlink K', 'persist K', 'pexpire K 1', 'expire K 1',
