@@ -3,6 +3,7 @@
 #define IMGQ_IMGQ_H
 
 #include <imgq/admin.h>
+#include <imgq/cpu.h>
 #include <imgq/env.h>
 #include <imgq/image.h>
 #include <imgq/model.h>

@@ -60,6 +60,50 @@ IMGQ_API IMGQ_CHECKED imgq_status imgq_session_classify(imgq_session *session, c
 /** The engine in use: "scalar", "openblas"; borrowed, static. */
 IMGQ_API const char *imgq_session_engine(const imgq_session *session);
 IMGQ_API const char *imgq_session_precision(const imgq_session *session);
+
+/** What a session takes. */
+typedef struct imgq_session_info {
+    size_t size;
+    size_t threads;
+    uint64_t arena_bytes;  /* activations and scratch, its own */
+    uint64_t packed_bytes; /* weights rearranged for its kernels, shared where the model's sessions can share them; 0: they
+                            * read the model's own */
+} imgq_session_info;
+
+/** One layer of the network, as this session computes it. */
+typedef struct imgq_layer_info {
+    size_t size;
+    const char *op;        /* "conv", "max-pool", "average-pool", "dense"; static */
+    const char *algorithm; /* how: "gemm", "winograd 4x4", …; static */
+    uint32_t kernel, stride, in_channels, out_channels, out_height, out_width;
+    uint64_t macs; /* multiplications with an addition that one image takes when computed directly */
+} imgq_layer_info;
+
+#ifdef __cplusplus
+#define IMGQ_SESSION_INFO_INIT \
+    ([] { imgq_session_info o = imgq_session_info(); o.size = sizeof o; return o; }())
+#define IMGQ_LAYER_INFO_INIT \
+    ([] { imgq_layer_info o = imgq_layer_info(); o.size = sizeof o; return o; }())
+#else
+#define IMGQ_SESSION_INFO_INIT ((imgq_session_info){.size = sizeof(imgq_session_info)})
+#define IMGQ_LAYER_INFO_INIT ((imgq_layer_info){.size = sizeof(imgq_layer_info)})
+#endif
+
+/** @param info out; info->size says how much of it the caller knows @return IMGQ_OK; IMGQ_E_INVALID (size) */
+IMGQ_API IMGQ_CHECKED imgq_status imgq_session_get_info(const imgq_session *session, imgq_session_info *info,
+                                                        imgq_error *err);
+IMGQ_API size_t imgq_session_layer_count(const imgq_session *session);
+/** @param index 0..imgq_session_layer_count() - 1, in the order in which layers run
+ *  @param batch the images of the run: the algorithm may depend on it
+ *  @param info  as for imgq_session_get_info()
+ *  @return IMGQ_OK; IMGQ_E_INVALID (index, batch, size) */
+IMGQ_API IMGQ_CHECKED imgq_status imgq_session_layer(const imgq_session *session, size_t index, size_t batch,
+                                                     imgq_layer_info *info, imgq_error *err);
+/** From now on each run adds what every layer took to layer_ns[index]: nanoseconds of the wall on all threads together,
+ *  so that the sum over the layers is the time of the run but for the softmax. Layers that are computed together count
+ *  for the first of them. Not during a run.
+ *  @param layer_ns imgq_session_layer_count() of them, borrowed until the next call here; NULL: no more timing */
+IMGQ_API void imgq_session_profile(imgq_session *session, uint64_t *layer_ns);
 /** The best top_count of count probabilities, best first, equal ones by class number. @return how many were written */
 IMGQ_API size_t imgq_topk(const float *probs, size_t count, imgq_prediction *top, size_t top_count);
 IMGQ_API void imgq_session_destroy(imgq_session *session);

@@ -22,7 +22,7 @@ struct imgq_session {
     imgq_env *env;     /* held */
     imgq_model *model; /* held */
     iq_forward *forward;
-    size_t max_batch, classes, image_floats;
+    size_t threads, max_batch, classes, image_floats;
     float *image; /* for imgq_session_classify(): one prepared image and its probabilities */
     float *probs;
 };
@@ -52,6 +52,7 @@ static imgq_status build(imgq_session *session, const imgq_session_options *opti
         .threads = options->threads,
         .engine = options->engine,
     };
+    session->threads = options->threads;
     session->max_batch = options->max_batch;
     session->classes = imgq_model_class_count(session->model);
     session->image_floats = (size_t)recipe->crop_height * recipe->crop_width * 3;
@@ -146,6 +147,58 @@ const char *imgq_session_precision(const imgq_session *session)
 {
     (void)session;
     return "highest";
+}
+
+imgq_status imgq_session_get_info(const imgq_session *session, imgq_session_info *info, imgq_error *err)
+{
+    const imgq_session_info full = {
+        .threads = session->threads,
+        .arena_bytes = iq_forward_arena_bytes(session->forward),
+        .packed_bytes = iq_forward_packed_bytes(session->forward),
+    };
+    return iq_options_give(info, &full, sizeof full, err);
+}
+
+size_t imgq_session_layer_count(const imgq_session *session)
+{
+    return iq_forward_layers(session->forward);
+}
+
+static const char *op_name(uint32_t op)
+{
+    static const char *const names[] = {
+        [IQ_OP_CONV] = "conv",
+        [IQ_OP_MAX_POOL] = "max-pool",
+        [IQ_OP_GLOBAL_AVERAGE] = "average-pool",
+        [IQ_OP_DENSE] = "dense",
+    };
+    return names[op];
+}
+
+imgq_status imgq_session_layer(const imgq_session *session, size_t index, size_t batch, imgq_layer_info *info,
+                               imgq_error *err)
+{
+    if (index >= iq_forward_layers(session->forward) || batch == 0 || batch > session->max_batch)
+        return iq_fail(err, IMGQ_E_INVALID, 0, "layer %zu of a batch of %zu: there are %zu, and batches of 1 to %zu",
+                       index, batch, iq_forward_layers(session->forward), session->max_batch);
+    const iq_forward_layer at = iq_forward_layer_at(session->forward, index, batch);
+    const imgq_layer_info full = {
+        .op = op_name(at.layer->op),
+        .algorithm = at.algorithm,
+        .kernel = at.layer->op == IQ_OP_DENSE ? 1 : at.layer->kernel,
+        .stride = at.layer->op == IQ_OP_DENSE ? 1 : at.layer->stride,
+        .in_channels = at.layer->in_channels,
+        .out_channels = at.layer->out_channels,
+        .out_height = (uint32_t)at.out_height,
+        .out_width = (uint32_t)at.out_width,
+        .macs = at.macs,
+    };
+    return iq_options_give(info, &full, sizeof full, err);
+}
+
+void imgq_session_profile(imgq_session *session, uint64_t *layer_ns)
+{
+    iq_forward_profile(session->forward, layer_ns);
 }
 
 void imgq_session_destroy(imgq_session *session)

@@ -2,6 +2,7 @@
 #include "nn/forward.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/fail.h"
 #include "base/pool.h"
@@ -23,6 +24,7 @@ struct iq_forward {
     iq_workspace workspace;
     iq_pool *pool;
     const char *engine;
+    uint64_t *layer_ns; /* borrowed; NULL: nobody asks */
 };
 
 /* One layer of one group, as the threads see it. */
@@ -131,6 +133,14 @@ static void run_layer(const iq_forward *forward, size_t i, const float *nhwc, si
     iq_pool_run(forward->pool, run.split.row_parts * run.split.col_parts, conv_part, &run);
 }
 
+static void time_layer(const iq_forward *forward, size_t i, const float *nhwc, size_t images, float *answer)
+{
+    const int64_t started = forward->layer_ns != NULL ? iq_clock_ns() : 0;
+    run_layer(forward, i, nhwc, images, answer);
+    if (forward->layer_ns != NULL)
+        forward->layer_ns[i] += (uint64_t)(iq_clock_ns() - started);
+}
+
 void iq_forward_run(iq_forward *forward, const float *nhwc, size_t images, float *answer)
 {
     const size_t in_floats = iq_value_floats(&forward->plan.values[0]);
@@ -138,7 +148,7 @@ void iq_forward_run(iq_forward *forward, const float *nhwc, size_t images, float
     while (images > 0) {
         const size_t group = images < GROUP_IMAGES ? images : GROUP_IMAGES;
         for (size_t i = 0; i < forward->plan.net.count; i++)
-            run_layer(forward, i, nhwc, group, answer);
+            time_layer(forward, i, nhwc, group, answer);
         nhwc += group * in_floats;
         answer += group * out_floats;
         images -= group;
@@ -188,6 +198,41 @@ imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward
 size_t iq_forward_answer_floats(const iq_forward *forward)
 {
     return iq_value_floats(&forward->plan.values[forward->plan.net.count]);
+}
+
+size_t iq_forward_layers(const iq_forward *forward)
+{
+    return forward->plan.net.count;
+}
+
+iq_forward_layer iq_forward_layer_at(const iq_forward *forward, size_t index, size_t images)
+{
+    const iq_layer *layer = &forward->plan.net.layers[index];
+    const size_t group = images < GROUP_IMAGES ? images : GROUP_IMAGES;
+    const iq_conv conv = conv_of(&forward->plan, index, group);
+    iq_forward_layer out = {
+        .layer = layer, .out_height = conv.out_height, .out_width = conv.out_width, .algorithm = "direct"};
+    if (is_conv(layer)) {
+        out.macs = (uint64_t)iq_conv_depth(&conv) * conv.out_channels * conv.out_height * conv.out_width;
+        out.algorithm = iq_dispatch_conv(forward->engine, &conv)->algorithm(&conv);
+    }
+    return out;
+}
+
+void iq_forward_profile(iq_forward *forward, uint64_t *layer_ns)
+{
+    forward->layer_ns = layer_ns;
+}
+
+size_t iq_forward_arena_bytes(const iq_forward *forward)
+{
+    return forward->workspace.bytes;
+}
+
+size_t iq_forward_packed_bytes(const iq_forward *forward)
+{
+    (void)forward; /* every kernel of today reads the network's own weights */
+    return 0;
 }
 
 const char *iq_forward_engine(const iq_forward *forward)

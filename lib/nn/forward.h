@@ -22,6 +22,27 @@ IMGQ_CHECKED imgq_status iq_forward_create(imgq_env *env, const iq_net *net, con
 /** Floats that the last layer makes of one image. */
 size_t iq_forward_answer_floats(const iq_forward *forward);
 const char *iq_forward_engine(const iq_forward *forward); /* static */
+/** Layers, in the order in which they run. */
+size_t iq_forward_layers(const iq_forward *forward);
+
+/** One layer as it is computed at some batch. */
+typedef struct iq_forward_layer {
+    const iq_layer *layer; /* borrowed */
+    size_t out_height, out_width;
+    uint64_t macs;         /* multiplications with an addition that one image takes, computed directly */
+    const char *algorithm; /* static */
+} iq_forward_layer;
+
+/** @param index 0..iq_forward_layers() - 1 @param images of the run, 1..max_images */
+iq_forward_layer iq_forward_layer_at(const iq_forward *forward, size_t index, size_t images);
+/** From now on each run adds what every layer took, in nanoseconds of the wall, to layer_ns[index]. A pass that
+ * computes layers together counts their time for the first of them, and calls the others' algorithm "with NAME".
+ *  @param layer_ns iq_forward_layers() of them, borrowed until the next call here; NULL: no more timing */
+void iq_forward_profile(iq_forward *forward, uint64_t *layer_ns);
+/** Bytes of activations and scratch, taken at creation. */
+size_t iq_forward_arena_bytes(const iq_forward *forward);
+/** Bytes of weights in an order of its kernels' own, beside the network's; 0 if they read the network's own. */
+size_t iq_forward_packed_bytes(const iq_forward *forward);
 /** Allocates nothing, cannot fail. One call at a time. The same images give the same bits on any number of threads.
  *  @param nhwc    images x height x width x channels; borrowed
  *  @param images  1..max_images

@@ -39,6 +39,7 @@ imgq_status iq_workspace_create(imgq_env *env, const iq_plan *plan, size_t image
         out->slots[s] = out->block + at[s];
     out->scratch = out->block + scratch_at;
     out->scratch_step = step;
+    out->bytes = bytes;
     return IMGQ_OK;
 }
 

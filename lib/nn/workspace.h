@@ -11,6 +11,7 @@ typedef struct iq_workspace {
     float *scratch;                  /* scratch_step floats for each thread */
     size_t scratch_step;
     float *block;
+    size_t bytes; /* of block */
 } iq_workspace;
 
 /** @param images  that one pass computes at most

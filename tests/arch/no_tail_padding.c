@@ -15,6 +15,9 @@ ENDS_WITH(imgq_decode_options, reserved);
 ENDS_WITH(imgq_recipe, std);
 ENDS_WITH(imgq_model_options, bn_eps);
 ENDS_WITH(imgq_session_options, precision);
+ENDS_WITH(imgq_session_info, packed_bytes);
+ENDS_WITH(imgq_layer_info, macs);
+ENDS_WITH(imgq_cpu_peak, median_gflops);
 ENDS_WITH(imgq_queue_options, reserved);
 ENDS_WITH(imgq_submit_options, result_ttl_ms);
 ENDS_WITH(imgq_result_info, compute_ms);
@@ -27,7 +30,7 @@ ENDS_WITH(imgq_worker_options, progress_user);
 _Static_assert(sizeof(imgq_error) == 256, "the error record is frozen");
 _Static_assert(sizeof(imgq_prediction) == 8, "predictions live in arrays: frozen");
 
-enum { CHECKED_HERE = 14 };
+enum { CHECKED_HERE = 17 };
 
 int main(int argc, char **argv)
 {

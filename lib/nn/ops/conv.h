@@ -35,6 +35,8 @@ typedef struct iq_conv_part {
 /** One way to compute convolutions. Callers have validated everything; nothing here fails. */
 typedef struct iq_conv_kernel {
     const char *engine; /* the name that session options and results know */
+    /** What it does with this convolution, in a word or three for tables: "gemm", "im2col + gemm"; static. */
+    const char *(*algorithm)(const iq_conv *conv);
     bool (*fits)(const iq_conv *conv);
     iq_conv_split (*split)(const iq_conv *conv);
     size_t (*scratch_floats)(const iq_conv *conv); /* that each thread needs */

@@ -23,6 +23,11 @@ static bool reads_in_place(const iq_conv *conv)
     return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0;
 }
 
+static const char *openblas_algorithm(const iq_conv *conv)
+{
+    return reads_in_place(conv) ? "gemm" : "im2col + gemm";
+}
+
 static iq_conv_split openblas_split(const iq_conv *conv)
 {
     size_t rows = BLOCK_FLOATS / (iq_conv_depth(conv) + conv->out_channels);
@@ -58,6 +63,7 @@ static void openblas_run(const iq_conv *conv, const iq_conv_part *part, float *s
 
 const iq_conv_kernel iq_conv_openblas = {
     .engine = "openblas",
+    .algorithm = openblas_algorithm,
     .fits = openblas_fits,
     .split = openblas_split,
     .scratch_floats = openblas_scratch_floats,

@@ -58,8 +58,15 @@ static void scalar_run(const iq_conv *conv, const iq_conv_part *part, float *scr
     }
 }
 
+static const char *scalar_algorithm(const iq_conv *conv)
+{
+    (void)conv;
+    return "direct";
+}
+
 const iq_conv_kernel iq_conv_scalar = {
     .engine = "scalar",
+    .algorithm = scalar_algorithm,
     .fits = scalar_fits,
     .split = scalar_split,
     .scratch_floats = scalar_scratch_floats,

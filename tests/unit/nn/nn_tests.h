@@ -35,5 +35,12 @@ void the_callers_floating_point_mode_comes_back(void);
 void denormals_are_flushed(void);
 void an_unknown_engine_is_refused_with_the_choices(void);
 void create_survives_every_failed_allocation(void);
+void layer_times_add_up_to_the_run(void);
+void a_profile_that_ends_writes_no_more(void);
+void layers_tell_their_work(void);
+void every_register_of_a_peak_loop_does_its_work(void);
+void a_peak_names_what_it_measured(void);
+void an_unknown_instruction_set_is_refused_with_the_choices(void);
+void a_peak_survives_every_failed_allocation(void);
 
 #endif

@@ -52,6 +52,13 @@ static const check_test tests[] = {
     CHECK_TEST(denormals_are_flushed),
     CHECK_TEST(an_unknown_engine_is_refused_with_the_choices),
     CHECK_TEST(create_survives_every_failed_allocation),
+    CHECK_TEST(layer_times_add_up_to_the_run),
+    CHECK_TEST(a_profile_that_ends_writes_no_more),
+    CHECK_TEST(layers_tell_their_work),
+    CHECK_TEST(every_register_of_a_peak_loop_does_its_work),
+    CHECK_TEST(a_peak_names_what_it_measured),
+    CHECK_TEST(an_unknown_instruction_set_is_refused_with_the_choices),
+    CHECK_TEST(a_peak_survives_every_failed_allocation),
 };
 
 int main(int argc, char **argv)
