@@ -24,7 +24,7 @@ cmake -S "$source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DIMGQ_T
 prefix=$work/opt
 export PKG_CONFIG_PATH="$prefix/lib64/pkgconfig" LD_LIBRARY_PATH="$prefix/lib64"
 
-for want in bin/imgq-submit bin/imgq-worker bin/imgq-stress bin/imgq-model bin/imgq-ctl include/imgq/imgq.h \
+for want in bin/imgq-submit bin/imgq-worker bin/imgq-stress bin/imgq-model bin/imgq-ctl bin/imgq-bench include/imgq/imgq.h \
     lib64/libimgq.so.0.1 lib64/libimgq-client.so.0.1 lib64/libimgq.a lib64/libimgq-client.a \
     lib64/cmake/Imgq/ImgqConfig.cmake lib/systemd/system/imgq-worker@.service; do
     [ -e "$prefix/$want" ] || complain "not installed: $want"
