@@ -93,7 +93,7 @@ static bool try_rate(void *user, double rate)
         printf("  target %.2f queries/s: %zu queries in %.2f s, %.2f a batch; latency ms", rate, s->latencies.count,
                took, mean_batch);
         print_latencies(&s->latencies, true);
-        printf(": %s\n", holds ? "valid" : "over the bound");
+        printf(": %s\n", holds ? "valid" : s->latencies.count > 0 ? "over the bound" : "no query came");
         fflush(stdout);
     } else {
         printf("%s{\"target_qps\":%.4f,\"queries\":%zu,\"seconds\":%.4f,\"mean_batch\":%.3f,\"latency_ms\":{", s->comma,
