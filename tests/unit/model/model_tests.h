@@ -38,6 +38,7 @@ void wrong_options_are_named(void);
 void a_model_survives_every_failed_allocation(void);
 void a_session_outlives_its_model_and_env(void);
 void a_session_checks_its_arguments(void);
+void a_session_tells_its_layers_and_their_time(void);
 void the_stride_sits_where_the_layout_says(void);
 
 #endif

@@ -165,6 +165,63 @@ static void expect_session(imgq_model *model, const imgq_session_options *option
     CHECK_CONTAINS(message, err.message);
 }
 
+static void expect_layers(const imgq_session *session)
+{
+    imgq_error err = {0};
+    uint64_t macs = 0;
+    for (size_t i = 0; i < imgq_session_layer_count(session); i++) {
+        imgq_layer_info layer = IMGQ_LAYER_INFO_INIT;
+        CHECK_OK(imgq_session_layer(session, i, 2, &layer, &err));
+        CHECK_EQ_SIZE(sizeof layer, layer.size);
+        CHECK(layer.op != NULL && layer.algorithm != NULL);
+        macs += layer.macs;
+    }
+    CHECK_EQ_SIZE(UINT64_C(4089184256), macs); /* v1.5, a thousand classes */
+    imgq_layer_info layer = IMGQ_LAYER_INFO_INIT;
+    CHECK_OK(imgq_session_layer(session, 0, 1, &layer, &err));
+    CHECK_EQ_STR("conv", layer.op);
+    CHECK_EQ_INT(7, layer.kernel);
+    CHECK_EQ_INT(2, layer.stride);
+    CHECK_EQ_INT(112, layer.out_height);
+    CHECK_STATUS(IMGQ_E_INVALID, imgq_session_layer(session, 56, 1, &layer, &err));
+    CHECK_EQ_STR("layer 56 of a batch of 1: there are 56, and batches of 1 to 2", err.message);
+    CHECK_STATUS(IMGQ_E_INVALID, imgq_session_layer(session, 0, 3, &layer, &err));
+    layer.size = 0;
+    CHECK_STATUS(IMGQ_E_INVALID, imgq_session_layer(session, 0, 1, &layer, &err));
+}
+
+void a_session_tells_its_layers_and_their_time(void)
+{
+    imgq_error err = {0};
+    imgq_model *model = NULL;
+    imgq_session *session = NULL;
+    static const float images[2 * 224 * 224 * 3];
+    static float probs[2000];
+    uint64_t layer_ns[56] = {0}, sum = 0;
+    imgq_session_info info = IMGQ_SESSION_INFO_INIT;
+    iq_weights *set = fake_set(test_env(), FAKE_TORCH, 1000, NULL);
+    if (!CHECK_OK(iq_model_from_weights(test_env(), set, NULL, &model, &err)))
+        return;
+    imgq_session_options options = IMGQ_SESSION_OPTIONS_INIT;
+    options.max_batch = 2;
+    options.threads = 2;
+    CHECK_OK(imgq_session_create(model, &options, &session, &err));
+    CHECK_OK(imgq_session_get_info(session, &info, &err));
+    CHECK_EQ_SIZE(2, info.threads);
+    CHECK(info.arena_bytes > 1000000);
+    CHECK_EQ_SIZE(56, imgq_session_layer_count(session));
+    expect_layers(session);
+    imgq_session_profile(session, layer_ns);
+    CHECK_OK(imgq_session_run(session, images, 2, probs, 2000, &err));
+    for (size_t i = 0; i < 56; i++)
+        sum += layer_ns[i];
+    CHECK(sum > 0);
+    imgq_session_profile(session, NULL);
+    imgq_session_destroy(session);
+    imgq_model_close(model);
+    iq_weights_destroy(set);
+}
+
 void a_session_checks_its_arguments(void)
 {
     imgq_error err = {0};
@@ -238,6 +295,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_model_survives_every_failed_allocation),
     CHECK_TEST(a_session_outlives_its_model_and_env),
     CHECK_TEST(a_session_checks_its_arguments),
+    CHECK_TEST(a_session_tells_its_layers_and_their_time),
 };
 
 int main(int argc, char **argv)
