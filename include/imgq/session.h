@@ -19,8 +19,9 @@ typedef struct imgq_session_options {
     size_t size;
     size_t threads;        /* 0: what affinity and the cgroup's CPU quota grant; at most 128 */
     size_t max_batch;      /* images of one run; 0: 32; at most 4096 */
-    const char *engine;    /* "auto" (NULL), "scalar", "openblas" */
-    const char *precision; /* "highest" (NULL) */
+    const char *engine;    /* "auto" (NULL), "scalar", "openblas", "native" */
+    const char *precision; /* "highest" (NULL), "high", "medium"; see imgq_session_precision() */
+    const char *isa;       /* the most that "native" may use: "avx512", "avx2", "scalar"; NULL: all there is */
 } imgq_session_options;
 
 #ifdef __cplusplus
@@ -57,8 +58,9 @@ IMGQ_API IMGQ_CHECKED imgq_status imgq_session_logits(imgq_session *session, con
 IMGQ_API IMGQ_CHECKED imgq_status imgq_session_classify(imgq_session *session, const void *bytes,
                                                         size_t len, imgq_prediction *top,
                                                         size_t top_count, imgq_error *err);
-/** The engine in use: "scalar", "openblas"; borrowed, static. */
+/** The engine in use: "scalar", "openblas", "native"; borrowed, static. */
 IMGQ_API const char *imgq_session_engine(const imgq_session *session);
+/** The precision in use: "highest" where the processor cannot do what was asked for; borrowed, static. */
 IMGQ_API const char *imgq_session_precision(const imgq_session *session);
 
 /** What a session takes. */

@@ -34,6 +34,7 @@ struct imgq_model {
     float *block;              /* all folded weights and biases */
     iq_layer ops[IQ_RESNET50_OPS];
     iq_net net;
+    iq_packs *packs; /* of the weights, as sessions ask for them */
 };
 
 static size_t aligned_floats(size_t floats)
@@ -223,7 +224,9 @@ imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights, cons
     model->env = iq_env_hold(env);
     model->arena.env = env;
     atomic_init(&model->holders, 1);
-    status = build(model, weights, &chosen, err);
+    status = iq_packs_create(env, &model->packs, err);
+    if (status == IMGQ_OK)
+        status = build(model, weights, &chosen, err);
     if (status != IMGQ_OK) {
         imgq_model_close(model);
         return status;
@@ -297,12 +300,18 @@ const iq_net *iq_model_net(const imgq_model *model)
     return &model->net;
 }
 
+iq_packs *iq_model_packs(const imgq_model *model)
+{
+    return model->packs;
+}
+
 void imgq_model_close(imgq_model *model)
 {
     /* The last holder must see all that the others did before they let go. */
     if (model == NULL || atomic_fetch_sub_explicit(&model->holders, 1, memory_order_acq_rel) > 1)
         return;
     imgq_env *env = model->env;
+    iq_packs_destroy(model->packs);
     iq_free(env, model->block);
     iq_arena_release(&model->arena);
     iq_free(env, model);

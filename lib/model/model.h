@@ -5,10 +5,13 @@
 #include <imgq/model.h>
 
 #include "nn/net.h"
+#include "nn/packs.h"
 
 /** One more holder, given back with imgq_model_close(). @return model */
 imgq_model *iq_model_hold(imgq_model *model);
 imgq_env *iq_model_env(const imgq_model *model);
 const iq_net *iq_model_net(const imgq_model *model);
+/** Shared by all sessions. */
+iq_packs *iq_model_packs(const imgq_model *model);
 
 #endif

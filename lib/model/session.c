@@ -27,10 +27,17 @@ struct imgq_session {
     float *probs;
 };
 
+/* high and medium are for processors with tile units, and there are no kernels for those yet: everyone gets highest. */
+static bool is_known_precision(const char *precision)
+{
+    return precision == NULL || strcmp(precision, "highest") == 0 || strcmp(precision, "high") == 0 ||
+           strcmp(precision, "medium") == 0;
+}
+
 static imgq_status check_options(imgq_session_options *options, imgq_error *err)
 {
-    if (options->precision != NULL && strcmp(options->precision, "highest") != 0)
-        return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "precision '%.40s' is not built in: choose from highest",
+    if (!is_known_precision(options->precision))
+        return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "precision '%.40s' is not built in: choose from highest, high, medium",
                        options->precision);
     if (options->max_batch > MAX_BATCH || options->threads > MAX_THREADS)
         return iq_fail(err, IMGQ_E_INVALID, 0, "a batch of %zu on %zu threads, the limits are %d and %d",
@@ -51,6 +58,8 @@ static imgq_status build(imgq_session *session, const imgq_session_options *opti
         .max_images = options->max_batch,
         .threads = options->threads,
         .engine = options->engine,
+        .isa = options->isa,
+        .packs = iq_model_packs(session->model),
     };
     session->threads = options->threads;
     session->max_batch = options->max_batch;
@@ -90,6 +99,9 @@ imgq_status imgq_session_create(imgq_model *model, const imgq_session_options *o
     }
     iq_log(env, IMGQ_LOG_DEBUG, "model", "session on %zu threads, batches up to %zu, engine %s", chosen.threads,
            chosen.max_batch, imgq_session_engine(session));
+    if (chosen.precision != NULL && strcmp(chosen.precision, "highest") != 0)
+        iq_log(env, IMGQ_LOG_INFO, "model", "precision %s needs tile units that are not here: it runs as highest",
+               chosen.precision);
     *out = session;
     return IMGQ_OK;
 }

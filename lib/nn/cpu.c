@@ -2,6 +2,42 @@
  * flushes them, and a host's thread gets its own mode back. */
 #include "nn/cpu.h"
 
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+/* Bits of XCR0, which says whose registers the operating system saves. */
+static const uint64_t avx_state = 0x06, avx512_state = 0xE6;
+
+static uint64_t granted_state(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+/* A hypervisor may show a new model without its features, or features without their state: only the bits count. */
+iq_isa iq_cpu_isa(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA) || !(c & bit_AVX))
+        return IQ_ISA_SCALAR;
+    const uint64_t state = granted_state();
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2) || (state & avx_state) != avx_state)
+        return IQ_ISA_SCALAR;
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    return (b & avx512) == avx512 && (state & avx512_state) == avx512_state ? IQ_ISA_AVX512 : IQ_ISA_AVX2;
+}
+
+#else
+
+iq_isa iq_cpu_isa(void)
+{
+    return IQ_ISA_SCALAR;
+}
+
+#endif
+
 #if defined(__x86_64__) || defined(__SSE__)
 
 /* MXCSR: flush-to-zero, denormals-are-zero, all exceptions masked, round to nearest. */

@@ -1,8 +1,15 @@
-/* The thread's floating-point mode during a forward pass: round to nearest, denormals are zero, nothing traps. */
+/* The processor: what it can do, and the thread's floating-point mode during a forward pass (round to nearest,
+ * denormals are zero, nothing traps). */
 #ifndef IQ_NN_CPU_H
 #define IQ_NN_CPU_H
 
 #include <stdint.h>
+
+/** Each contains those before it. AVX2: with FMA. AVX-512: F, BW, DQ and VL. */
+typedef enum iq_isa { IQ_ISA_SCALAR = 0, IQ_ISA_AVX2 = 1, IQ_ISA_AVX512 = 2 } iq_isa;
+
+/** The best that processor and operating system grant. */
+iq_isa iq_cpu_isa(void);
 
 /** @return what iq_fp_leave() restores, flags included */
 uint64_t iq_fp_enter(void);

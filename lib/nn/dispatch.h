@@ -6,12 +6,18 @@
 
 #include "nn/ops/conv.h"
 
-/** @param wanted "auto", NULL or an engine's name @param engine out, static
- *  @return IMGQ_OK; IMGQ_E_UNSUPPORTED (names the engines that are built in) */
-IMGQ_CHECKED imgq_status iq_dispatch_engine(const char *wanted, const char **engine, imgq_error *err);
-/** The engine's way to compute this convolution: the first of the table that fits. Never NULL for an engine above. */
-const iq_conv_kernel *iq_dispatch_conv(const char *engine, const iq_conv *conv);
+typedef struct iq_engine {
+    const char *name;         /* static: scalar, openblas, native */
+    const iq_kernel_set *set; /* native: of the machine's best instruction set; else NULL */
+} iq_engine;
+
+/** auto: native where the machine can, else openblas where it is built in, else scalar.
+ *  @param wanted "auto", NULL or an engine's name @param isa the most that native may use: "avx512", "avx2", "scalar",
+ *  or NULL @return IMGQ_OK; IMGQ_E_UNSUPPORTED (names the choices) */
+IMGQ_CHECKED imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *engine, imgq_error *err);
+/** The engine's way to compute this convolution: the first of the table that fits. Never NULL. */
+const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *conv);
 /** Calls every prepare of the engine's kernels. */
-void iq_dispatch_prepare(const char *engine);
+void iq_dispatch_prepare(const iq_engine *engine);
 
 #endif

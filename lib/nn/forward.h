@@ -5,6 +5,7 @@
 #include <imgq/env.h>
 
 #include "nn/net.h"
+#include "nn/packs.h"
 
 typedef struct iq_forward iq_forward;
 
@@ -13,6 +14,8 @@ typedef struct iq_forward_options {
     size_t max_images;    /* of one run; at least 1 */
     size_t threads;       /* at least 1 */
     const char *engine;   /* NULL: the best */
+    const char *isa;      /* the most that the native engine may use, NULL: the machine's best */
+    iq_packs *packs;      /* shared by all passes over the net, borrowed; NULL: the pass makes its own */
 } iq_forward_options;
 
 /** @param net borrowed while the pass lives @param out owned, iq_forward_destroy()
@@ -41,7 +44,8 @@ iq_forward_layer iq_forward_layer_at(const iq_forward *forward, size_t index, si
 void iq_forward_profile(iq_forward *forward, uint64_t *layer_ns);
 /** Bytes of activations and scratch, taken at creation. */
 size_t iq_forward_arena_bytes(const iq_forward *forward);
-/** Bytes of weights in an order of its kernels' own, beside the network's; 0 if they read the network's own. */
+/** Bytes of weights in an order of its kernels' own, beside the network's, shared with all passes over them; 0 if
+ *  they read the network's own. */
 size_t iq_forward_packed_bytes(const iq_forward *forward);
 /** Allocates nothing, cannot fail. One call at a time. The same images give the same bits on any number of threads.
  *  @param nhwc    images x height x width x channels; borrowed

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/fail.h"
+#include "nn/ops/pool.h"
 
 #include <string.h>
 
@@ -49,6 +50,9 @@ static imgq_status shape_layer(iq_plan *plan, size_t i, imgq_error *err)
         out->height = out->width = 1;
         break;
     }
+    if (layer->op == IQ_OP_MAX_POOL && layer->kernel > IQ_POOL_KERNEL_MAX)
+        return iq_fail(err, IMGQ_E_INVALID, 0, "layer %zu has windows of %u x %u, the limit is %d", i, layer->kernel,
+                       layer->kernel, IQ_POOL_KERNEL_MAX);
     if (out->height == 0 || out->width == 0 || out->channels == 0)
         return iq_fail(err, IMGQ_E_INVALID, 0, "nothing is left of %zu x %zu at layer %zu", in->height, in->width, i);
     if (layer->residual != IQ_NO_VALUE && !same_shape(out, &plan->values[layer->residual]))
@@ -68,20 +72,48 @@ static size_t last_reader(const iq_net *net, size_t v)
     return last;
 }
 
+enum { GAP_CHANNELS_MIN = 64 };
+
+/* The input and the answer are the caller's: packed. */
+static void choose_steps(iq_plan *plan, const iq_plan_style *style)
+{
+    for (size_t v = 0; v <= plan->net.count; v++) {
+        iq_value *value = &plan->values[v];
+        const bool has_gap =
+            v > 0 && v < plan->net.count && value->channels >= GAP_CHANNELS_MIN && value->height * value->width > 1;
+        value->step = value->channels + (has_gap ? style->gap : 0);
+    }
+}
+
+static void choose_single_layers(iq_plan *plan, const iq_plan_style *style)
+{
+    if (style->single_pixels == 0)
+        return;
+    while (plan->single_layers < plan->net.count) {
+        const iq_value *made = &plan->values[plan->single_layers + 1];
+        if (made->height * made->width < style->single_pixels)
+            break;
+        plan->single_layers++;
+    }
+}
+
 /* A layer never writes where it reads: the slots of its inputs come free only after it. */
 static imgq_status assign_slots(iq_plan *plan, imgq_error *err)
 {
     size_t busy_until[IQ_PLAN_SLOTS_MAX] = {0};
     for (size_t v = 1; v <= plan->net.count; v++) {
         const size_t made_by = v - 1;
+        const size_t last = last_reader(&plan->net, v);
+        const bool single = made_by < plan->single_layers && last < plan->single_layers;
         uint32_t slot = 0;
-        while (slot < plan->slots && busy_until[slot] >= made_by)
+        while (slot < plan->slots && (busy_until[slot] >= made_by || plan->slot_is_single[slot] != single))
             slot++;
         if (slot == IQ_PLAN_SLOTS_MAX)
             return iq_fail(err, IMGQ_E_INVALID, 0, "more than %d values live at once", IQ_PLAN_SLOTS_MAX);
         if (slot == plan->slots)
             plan->slots++;
-        busy_until[slot] = last_reader(&plan->net, v);
+        busy_until[slot] = last;
+        plan->slot_is_single[slot] = single;
         plan->values[v].slot = slot;
         const size_t floats = iq_value_floats(&plan->values[v]);
         if (plan->slot_floats[slot] < floats)
@@ -90,7 +122,8 @@ static imgq_status assign_slots(iq_plan *plan, imgq_error *err)
     return IMGQ_OK;
 }
 
-imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width, iq_plan *out, imgq_error *err)
+imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width, const iq_plan_style *style,
+                           iq_plan *out, imgq_error *err)
 {
     memset(out, 0, sizeof *out);
     if (net->count == 0 || height == 0 || width == 0 || height > side_max || width > side_max)
@@ -103,8 +136,12 @@ imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size
     imgq_status status = IMGQ_OK;
     for (size_t i = 0; i < net->count && status == IMGQ_OK; i++)
         status = shape_layer(out, i, err);
-    if (status == IMGQ_OK)
+    if (status == IMGQ_OK) {
+        const iq_plan_style plain = {0};
+        choose_steps(out, style != NULL ? style : &plain);
+        choose_single_layers(out, style != NULL ? style : &plain);
         status = assign_slots(out, err);
+    }
     if (status != IMGQ_OK)
         iq_plan_release(env, out);
     return status;

@@ -8,28 +8,37 @@
 
 typedef struct iq_value {
     size_t height, width, channels;
+    size_t step;   /* floats from pixel to pixel; lines and images follow without gaps */
     uint32_t slot; /* shared with values that are dead when this one is made; the network's input has none */
 } iq_value;
 
-enum { IQ_PLAN_SLOTS_MAX = 8 };
+enum { IQ_PLAN_SLOTS_MAX = 16 };
+
+/** How values lie in memory, and in which order layers meet images. Zeroed: packed, all images layer by layer. */
+typedef struct iq_plan_style {
+    size_t gap;           /* floats left free behind each pixel of 64 channels and more */
+    size_t single_pixels; /* the first layers, as long as their outputs have so many pixels, run image by image */
+} iq_plan_style;
 
 typedef struct iq_plan {
     iq_net net;
-    iq_value *values; /* net.count + 1 */
+    iq_value *values;     /* net.count + 1 */
+    size_t single_layers; /* so many layers run image by image */
     uint32_t slots;
-    size_t slot_floats[IQ_PLAN_SLOTS_MAX]; /* of one image */
+    size_t slot_floats[IQ_PLAN_SLOTS_MAX];  /* of one image */
+    bool slot_is_single[IQ_PLAN_SLOTS_MAX]; /* its values are made and read within the single layers: holds one image */
 } iq_plan;
 
 /** Floats of one image's value. */
 static inline size_t iq_value_floats(const iq_value *value)
 {
-    return value->height * value->width * value->channels;
+    return value->height * value->width * value->step;
 }
 
-/** @param net borrowed while the plan lives @return IMGQ_OK; IMGQ_E_INVALID (layers that do not fit each other, or an
- *  input too small: names the layer); IMGQ_E_NOMEM */
-IMGQ_CHECKED imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width, iq_plan *out,
-                                        imgq_error *err);
+/** @param style NULL: zeroed @param net borrowed while the plan lives @return IMGQ_OK; IMGQ_E_INVALID (layers that do
+ * not fit each other, or an input too small: names the layer); IMGQ_E_NOMEM */
+IMGQ_CHECKED imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width,
+                                        const iq_plan_style *style, iq_plan *out, imgq_error *err);
 /** Zeroed plans are fine. */
 void iq_plan_release(imgq_env *env, iq_plan *plan);
 

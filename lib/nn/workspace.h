@@ -7,7 +7,8 @@
 #include "nn/plan.h"
 
 typedef struct iq_workspace {
-    float *slots[IQ_PLAN_SLOTS_MAX]; /* of plan->slot_floats x images each; 64-byte aligned */
+    float *slots[IQ_PLAN_SLOTS_MAX]; /* of plan->slot_floats x images each, single ones x 1; 64-byte aligned */
+    size_t single_step;              /* floats from one thread's single slots to the next one's */
     float *scratch;                  /* scratch_step floats for each thread */
     size_t scratch_step;
     float *block;
@@ -21,5 +22,8 @@ IMGQ_CHECKED imgq_status iq_workspace_create(imgq_env *env, const iq_plan *plan,
                                              size_t scratch_floats, iq_workspace *out, imgq_error *err);
 /** Zeroed workspaces are fine. */
 void iq_workspace_release(imgq_env *env, iq_workspace *workspace);
+
+/** As iq_alloc_aligned(), for much memory that is read again and again: the kernel is asked for huge pages. */
+void *iq_alloc_huge(imgq_env *env, size_t size) __attribute__((malloc));
 
 #endif

@@ -3,18 +3,19 @@
 
 #include <string.h>
 
-static size_t divide_up(size_t a, size_t b)
+size_t iq_conv_one_phase(const iq_conv *conv)
 {
-    return (a + b - 1) / b;
+    (void)conv;
+    return 1;
 }
 
 iq_conv_split iq_conv_split_evenly(const iq_conv *conv, size_t rows, size_t cols)
 {
     iq_conv_split split;
-    split.rows = divide_up(iq_conv_rows(conv), divide_up(iq_conv_rows(conv), rows));
-    split.row_parts = divide_up(iq_conv_rows(conv), split.rows);
-    split.cols = divide_up(conv->out_channels, divide_up(conv->out_channels, cols));
-    split.col_parts = divide_up(conv->out_channels, split.cols);
+    split.rows = iq_divide_up(iq_conv_rows(conv), iq_divide_up(iq_conv_rows(conv), rows));
+    split.row_parts = iq_divide_up(iq_conv_rows(conv), split.rows);
+    split.cols = iq_divide_up(conv->out_channels, iq_divide_up(conv->out_channels, cols));
+    split.col_parts = iq_divide_up(conv->out_channels, split.cols);
     return split;
 }
 

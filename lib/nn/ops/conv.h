@@ -6,15 +6,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** All values NHWC, rows packed. Rows of the output are its pixels, counted through all images. */
+#include "nn/kernels/set.h"
+
+/** All values NHWC; lines and images follow each other without gaps, pixels are *_step floats apart. Rows of the output
+ *  are its pixels, counted through all images. */
 typedef struct iq_conv {
     size_t images;
     size_t in_height, in_width, in_channels;
     size_t out_height, out_width, out_channels;
     size_t kernel, stride, pad;
     bool relu;
-    const float *weights; /* [kernel][kernel][in_channels][out_channels] */
-    const float *bias;    /* [out_channels] */
+    size_t in_step, out_step, residual_step; /* at least the channels */
+    const iq_kernel_set *set;                /* of the native engine, or NULL */
+    const float *weights;                    /* [kernel][kernel][in_channels][out_channels] */
+    const float *bias;                       /* [out_channels] */
+    const float *packed;                     /* what the kernel's pack() wrote; 64-byte aligned */
     const float *input;
     const float *residual; /* as output, or NULL; never output itself */
     float *output;
@@ -32,21 +38,35 @@ typedef struct iq_conv_part {
     size_t row, rows, col, cols;
 } iq_conv_part;
 
-/** One way to compute convolutions. Callers have validated everything; nothing here fails. */
+/** 64-byte aligned, of the sizes that the kernel asked for. */
+typedef struct iq_conv_scratch {
+    float *own;    /* no other thread's */
+    float *shared; /* one for all parts, kept from phase to phase */
+} iq_conv_scratch;
+
+/** One way to compute convolutions. Callers have validated everything; nothing here fails. The work is some phases,
+ * each a number of parts that are computed in any order, by any threads; a phase begins when the one before is done. */
 typedef struct iq_conv_kernel {
     const char *engine; /* the name that session options and results know */
     /** What it does with this convolution, in a word or three for tables: "gemm", "im2col + gemm"; static. */
     const char *(*algorithm)(const iq_conv *conv);
     bool (*fits)(const iq_conv *conv);
-    iq_conv_split (*split)(const iq_conv *conv);
-    size_t (*scratch_floats)(const iq_conv *conv); /* that each thread needs */
-    /** @param scratch 64-byte aligned, the thread's own */
-    void (*run)(const iq_conv *conv, const iq_conv_part *part, float *scratch);
+    size_t (*phases)(const iq_conv *conv);
+    size_t (*parts)(const iq_conv *conv, size_t phase);
+    size_t (*own_floats)(const iq_conv *conv); /* these two: NULL for none */
+    size_t (*shared_floats)(const iq_conv *conv);
+    size_t (*packed_floats)(const iq_conv *conv); /* NULL: reads the weights as they are */
+    void (*pack)(const iq_conv *conv, float *packed);
+    void (*run)(const iq_conv *conv, size_t phase, size_t part, const iq_conv_scratch *scratch);
     void (*prepare)(void); /* once per session, before the first run; may be NULL */
 } iq_conv_kernel;
 
 extern const iq_conv_kernel iq_conv_scalar;
 extern const iq_conv_kernel iq_conv_openblas;
+/* The native engine's; they want conv->set. */
+extern const iq_conv_kernel iq_conv_direct;
+extern const iq_conv_kernel iq_conv_winograd_2;
+extern const iq_conv_kernel iq_conv_winograd_4;
 
 static inline size_t iq_conv_rows(const iq_conv *conv)
 {
@@ -59,10 +79,24 @@ static inline size_t iq_conv_depth(const iq_conv *conv)
     return conv->kernel * conv->kernel * conv->in_channels;
 }
 
+static inline bool iq_conv_is_packed(const iq_conv *conv)
+{
+    return conv->in_step == conv->in_channels && conv->out_step == conv->out_channels &&
+           (conv->residual == NULL || conv->residual_step == conv->out_channels);
+}
+
+static inline size_t iq_divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/** For kernels of one phase. */
+size_t iq_conv_one_phase(const iq_conv *conv);
 /** Cut into parts of at most rows x cols, all of about one size. */
 iq_conv_split iq_conv_split_evenly(const iq_conv *conv, size_t rows, size_t cols);
 iq_conv_part iq_conv_part_at(const iq_conv *conv, const iq_conv_split *split, size_t index);
-/** The windows of `rows` output pixels from `row` on, one per line of iq_conv_depth() floats; zeros outside. */
+/** The windows of `rows` output pixels from `row` on, one per line of iq_conv_depth() floats; zeros outside. The input
+ *  must be packed. */
 void iq_conv_gather(const iq_conv *conv, size_t row, size_t rows, float *lines);
 
 #endif

@@ -14,8 +14,7 @@ enum {
 
 static bool openblas_fits(const iq_conv *conv)
 {
-    (void)conv;
-    return true;
+    return iq_conv_is_packed(conv);
 }
 
 static bool reads_in_place(const iq_conv *conv)
@@ -41,32 +40,43 @@ static iq_conv_split openblas_split(const iq_conv *conv)
     return iq_conv_split_evenly(conv, rows, cols);
 }
 
-static size_t openblas_scratch_floats(const iq_conv *conv)
+static size_t openblas_parts(const iq_conv *conv, size_t phase)
+{
+    (void)phase;
+    const iq_conv_split split = openblas_split(conv);
+    return split.row_parts * split.col_parts;
+}
+
+static size_t openblas_own_floats(const iq_conv *conv)
 {
     return reads_in_place(conv) ? 0 : openblas_split(conv).rows * iq_conv_depth(conv);
 }
 
-static void openblas_run(const iq_conv *conv, const iq_conv_part *part, float *scratch)
+static void openblas_run(const iq_conv *conv, size_t phase, size_t index, const iq_conv_scratch *scratch)
 {
+    (void)phase;
+    const iq_conv_split split = openblas_split(conv);
+    const iq_conv_part part = iq_conv_part_at(conv, &split, index);
     const size_t depth = iq_conv_depth(conv);
-    const float *windows = scratch;
+    const float *windows = scratch->own;
     if (reads_in_place(conv))
-        windows = conv->input + part->row * depth;
+        windows = conv->input + part.row * depth;
     else
-        iq_conv_gather(conv, part->row, part->rows, scratch);
-    const size_t at = part->row * conv->out_channels + part->col;
-    iq_blas_gemm(part->rows, part->cols, depth, windows, depth, conv->weights + part->col, conv->out_channels,
+        iq_conv_gather(conv, part.row, part.rows, scratch->own);
+    const size_t at = part.row * conv->out_channels + part.col;
+    iq_blas_gemm(part.rows, part.cols, depth, windows, depth, conv->weights + part.col, conv->out_channels,
                  conv->output + at, conv->out_channels);
-    iq_add_bias(conv->output + at, conv->residual != NULL ? conv->residual + at : NULL, conv->bias + part->col,
-                part->rows, part->cols, conv->out_channels, conv->relu);
+    iq_add_bias(conv->output + at, conv->residual != NULL ? conv->residual + at : NULL, conv->bias + part.col,
+                part.rows, part.cols, conv->out_channels, conv->relu);
 }
 
 const iq_conv_kernel iq_conv_openblas = {
     .engine = "openblas",
     .algorithm = openblas_algorithm,
     .fits = openblas_fits,
-    .split = openblas_split,
-    .scratch_floats = openblas_scratch_floats,
+    .phases = iq_conv_one_phase,
+    .parts = openblas_parts,
+    .own_floats = openblas_own_floats,
     .run = openblas_run,
     .prepare = iq_blas_use_one_thread,
 };

@@ -14,10 +14,11 @@ static iq_conv_split scalar_split(const iq_conv *conv)
     return iq_conv_split_evenly(conv, SCALAR_ROWS, SCALAR_COLS);
 }
 
-static size_t scalar_scratch_floats(const iq_conv *conv)
+static size_t scalar_parts(const iq_conv *conv, size_t phase)
 {
-    (void)conv;
-    return 0;
+    (void)phase;
+    const iq_conv_split split = scalar_split(conv);
+    return split.row_parts * split.col_parts;
 }
 
 /* sum[c] += the window's products for the output channels from col on. */
@@ -31,7 +32,7 @@ static void sum_window(const iq_conv *conv, size_t row, size_t col, size_t cols,
             if (y < conv->pad || x < conv->pad || y - conv->pad >= conv->in_height || x - conv->pad >= conv->in_width)
                 continue;
             const size_t pixel = (image * conv->in_height + y - conv->pad) * conv->in_width + x - conv->pad;
-            const float *input = conv->input + pixel * conv->in_channels;
+            const float *input = conv->input + pixel * conv->in_step;
             const float *weights =
                 conv->weights + (ky * conv->kernel + kx) * conv->in_channels * conv->out_channels + col;
             for (size_t i = 0; i < conv->in_channels; i++)
@@ -41,19 +42,22 @@ static void sum_window(const iq_conv *conv, size_t row, size_t col, size_t cols,
     }
 }
 
-static void scalar_run(const iq_conv *conv, const iq_conv_part *part, float *scratch)
+static void scalar_run(const iq_conv *conv, size_t phase, size_t index, const iq_conv_scratch *scratch)
 {
+    (void)phase;
     (void)scratch;
-    for (size_t row = part->row; row < part->row + part->rows; row++) {
+    const iq_conv_split split = scalar_split(conv);
+    const iq_conv_part part = iq_conv_part_at(conv, &split, index);
+    for (size_t row = part.row; row < part.row + part.rows; row++) {
         double sum[SCALAR_COLS] = {0};
-        sum_window(conv, row, part->col, part->cols, sum);
-        for (size_t c = 0; c < part->cols; c++) {
-            const size_t at = row * conv->out_channels + part->col + c;
-            double value = sum[c] + (double)conv->bias[part->col + c];
+        sum_window(conv, row, part.col, part.cols, sum);
+        for (size_t c = 0; c < part.cols; c++) {
+            const size_t col = part.col + c;
+            double value = sum[c] + (double)conv->bias[col];
             if (conv->residual != NULL)
-                value += (double)conv->residual[at];
+                value += (double)conv->residual[row * conv->residual_step + col];
             /* A NaN stays one. */
-            conv->output[at] = conv->relu && value < 0 ? 0.0f : (float)value;
+            conv->output[row * conv->out_step + col] = conv->relu && value < 0 ? 0.0f : (float)value;
         }
     }
 }
@@ -68,7 +72,7 @@ const iq_conv_kernel iq_conv_scalar = {
     .engine = "scalar",
     .algorithm = scalar_algorithm,
     .fits = scalar_fits,
-    .split = scalar_split,
-    .scratch_floats = scalar_scratch_floats,
+    .phases = iq_conv_one_phase,
+    .parts = scalar_parts,
     .run = scalar_run,
 };

@@ -14,6 +14,11 @@ float *random_floats(size_t count);
 
 void both_engines_agree_with_the_definition(void);
 void engines_agree_on_every_shape_of_the_network(void);
+void native_kernels_agree_on_every_layer_of_both_networks(void);
+void native_kernels_agree_on_any_shape(void);
+void winograd_agrees_on_any_side(void);
+void a_pixels_bits_do_not_depend_on_its_tile(void);
+void largest_keeps_every_nan(void);
 void parts_cover_the_output_once(void);
 void bytes_behind_the_output_are_left_alone(void);
 void max_pool_sees_only_pixels_that_exist(void);

@@ -31,6 +31,11 @@ float *random_floats(size_t count)
 static const check_test tests[] = {
     CHECK_TEST(both_engines_agree_with_the_definition),
     CHECK_TEST(engines_agree_on_every_shape_of_the_network),
+    CHECK_TEST(native_kernels_agree_on_every_layer_of_both_networks),
+    CHECK_TEST(native_kernels_agree_on_any_shape),
+    CHECK_TEST(winograd_agrees_on_any_side),
+    CHECK_TEST(a_pixels_bits_do_not_depend_on_its_tile),
+    CHECK_TEST(largest_keeps_every_nan),
     CHECK_TEST(parts_cover_the_output_once),
     CHECK_TEST(bytes_behind_the_output_are_left_alone),
     CHECK_TEST(max_pool_sees_only_pixels_that_exist),

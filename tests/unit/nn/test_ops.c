@@ -35,6 +35,7 @@ void max_pool_sees_only_pixels_that_exist(void)
                                .kernel = kernel,
                                .stride = random_between(1, 3),
                                .pad = random_between(0, kernel - 1)};
+        shape.in_step = shape.out_step = shape.channels;
         shape.out_height = (shape.in_height + 2 * shape.pad - kernel) / shape.stride + 1;
         shape.out_width = (shape.in_width + 2 * shape.pad - kernel) / shape.stride + 1;
         const size_t in_floats = shape.in_height * shape.in_width * shape.channels;
@@ -57,8 +58,15 @@ void max_pool_sees_only_pixels_that_exist(void)
 
 void a_nan_survives_max_pool(void)
 {
-    const iq_pool_shape shape = {
-        .in_height = 3, .in_width = 3, .out_height = 1, .out_width = 1, .channels = 1, .kernel = 3, .stride = 1};
+    const iq_pool_shape shape = {.in_height = 3,
+                                 .in_width = 3,
+                                 .out_height = 1,
+                                 .out_width = 1,
+                                 .channels = 1,
+                                 .kernel = 3,
+                                 .stride = 1,
+                                 .in_step = 1,
+                                 .out_step = 1};
     for (size_t at = 0; at < 9; at++) {
         float input[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, output = 0;
         input[at] = NAN;
@@ -71,8 +79,8 @@ void global_average_is_the_mean(void)
 {
     const size_t pixels = 49, channels = 130, images = 3;
     float *input = random_floats(images * pixels * channels), *output = malloc(images * channels * sizeof *output);
-    iq_global_average(input, output, pixels, channels, 0, 2);
-    iq_global_average(input, output, pixels, channels, 2, 1);
+    iq_global_average(input, channels, output, pixels, channels, 0, 2);
+    iq_global_average(input, channels, output, pixels, channels, 2, 1);
     for (size_t i = 0; i < images * channels; i++) {
         double sum = 0;
         for (size_t p = 0; p < pixels; p++)

@@ -18,7 +18,7 @@ void a_plan_knows_every_shape(void)
     small_net small;
     small_net_make(&small);
     CHECK_OK(imgq_env_create(NULL, &env, &err));
-    if (CHECK_OK(iq_plan_create(env, &small.net, SMALL_SIDE, SMALL_SIDE, &plan, &err))) {
+    if (CHECK_OK(iq_plan_create(env, &small.net, SMALL_SIDE, SMALL_SIDE, NULL, &plan, &err))) {
         for (size_t v = 0; v <= SMALL_LAYERS; v++) {
             CHECK_EQ_SIZE(want[v][0], plan.values[v].height);
             CHECK_EQ_SIZE(want[v][1], plan.values[v].width);
@@ -66,7 +66,7 @@ void living_values_never_share_a_slot(void)
         random_net(layers, count);
         const iq_net net = {.layers = layers, .count = count, .in_channels = 4};
         iq_plan plan;
-        if (!CHECK_OK(iq_plan_create(env, &net, 3, 3, &plan, &err)))
+        if (!CHECK_OK(iq_plan_create(env, &net, 3, 3, NULL, &plan, &err)))
             continue;
         for (uint32_t v = 2; v <= count; v++)
             for (uint32_t older = 1; older < v; older++)
@@ -81,7 +81,7 @@ static void expect_refused(imgq_env *env, const small_net *small, size_t side, c
 {
     imgq_error err;
     iq_plan plan;
-    CHECK_STATUS(IMGQ_E_INVALID, iq_plan_create(env, &small->net, side, side, &plan, &err));
+    CHECK_STATUS(IMGQ_E_INVALID, iq_plan_create(env, &small->net, side, side, NULL, &plan, &err));
     CHECK_EQ_STR(message, err.message);
 }
 

@@ -1,0 +1,27 @@
+/* Which sets there are, best first. */
+#include "nn/kernels/set.h"
+
+#if defined(__x86_64__)
+#include "nn/kernels/avx2.h"
+#include "nn/kernels/avx512.h"
+
+static const iq_kernel_set *const sets[] = {&iq_kernels_avx512, &iq_kernels_avx2};
+
+const iq_kernel_set *iq_kernels_best(iq_isa at_most)
+{
+    const iq_isa has = iq_cpu_isa();
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (sets[i]->isa <= has && sets[i]->isa <= at_most)
+            return sets[i];
+    return NULL;
+}
+
+#else
+
+const iq_kernel_set *iq_kernels_best(iq_isa at_most)
+{
+    (void)at_most;
+    return NULL;
+}
+
+#endif

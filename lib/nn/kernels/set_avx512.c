@@ -1,0 +1,14 @@
+/* The table of this instruction set. */
+#include "nn/kernels/avx512.h"
+
+#define TILE(n) [n] = iq_conv_tile_##n##_avx512
+
+const iq_kernel_set iq_kernels_avx512 = {
+    .isa = IQ_ISA_AVX512,
+    .cols = 32,
+    .tile = {TILE(1), TILE(2), TILE(3), TILE(4), TILE(5), TILE(6), TILE(7), TILE(8), TILE(14)},
+    .lanes = 16,
+    .winograd_in = {iq_winograd_in_2x2_avx512, iq_winograd_in_4x4_avx512},
+    .winograd_out = {iq_winograd_out_2x2_avx512, iq_winograd_out_4x4_avx512},
+    .largest = iq_largest_avx512,
+};
