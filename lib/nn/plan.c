@@ -72,7 +72,7 @@ static size_t last_reader(const iq_net *net, size_t v)
     return last;
 }
 
-enum { GAP_CHANNELS_MIN = 64 };
+enum { GAP_CHANNELS_MIN = 512 };
 
 /* The input and the answer are the caller's: packed. */
 static void choose_steps(iq_plan *plan, const iq_plan_style *style)
