@@ -17,7 +17,9 @@ typedef void (*iq_pool_fn)(void *user, size_t part, size_t thread);
 IQ_SHARED imgq_status iq_pool_create(imgq_env *env, size_t threads, const char *thread_name,
                                      iq_pool **out, imgq_error *err);
 IQ_SHARED size_t iq_pool_threads(const iq_pool *pool);
-/** Calls fn for each part, parts handed out one by one; returns when all are done. One caller at a time. */
+/** Calls fn for each part, parts handed out one by one; returns when all are done, whichever threads did them: one that
+ *  its core is taken from delays only the part it has. Threads look for the next job for some microseconds before they
+ *  sleep. One caller at a time. */
 IQ_SHARED void iq_pool_run(iq_pool *pool, size_t count, iq_pool_fn fn, void *user);
 IQ_SHARED void iq_pool_destroy(iq_pool *pool);
 /** Cores that affinity and the cgroup's CPU quota grant this process, at least 1. */

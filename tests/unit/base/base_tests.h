@@ -29,6 +29,7 @@ void base64_refuses_what_is_none(void);
 void ids_are_valid_unique_and_sort_by_time(void);
 
 void a_pool_runs_each_part_once(void);
+void short_jobs_after_each_other_do_not_meet(void);
 void a_pool_of_one_needs_no_thread(void);
 void granted_cores_follow_affinity(void);
 

@@ -26,6 +26,7 @@ static const check_test tests[] = {
     CHECK_TEST(base64_refuses_what_is_none),
     CHECK_TEST(ids_are_valid_unique_and_sort_by_time),
     CHECK_TEST(a_pool_runs_each_part_once),
+    CHECK_TEST(short_jobs_after_each_other_do_not_meet),
     CHECK_TEST(a_pool_of_one_needs_no_thread),
     CHECK_TEST(granted_cores_follow_affinity),
 };

@@ -51,6 +51,43 @@ void a_pool_runs_each_part_once(void)
     run_pool(4);
 }
 
+typedef struct short_job {
+    size_t round, parts;
+    atomic_size_t *sum;
+} short_job;
+
+static void add_round(void *user, size_t part, size_t thread)
+{
+    (void)thread;
+    const short_job *job = user;
+    CHECK(part < job->parts);
+    atomic_fetch_add(job->sum, job->round * 8 + part);
+}
+
+/* Threads that come late find another job than the one they were called for: none of its parts may be done twice, and
+ * none with the earlier job's memory. */
+void short_jobs_after_each_other_do_not_meet(void)
+{
+    imgq_env *env = failing_env(0);
+    imgq_error err;
+    iq_pool *pool = NULL;
+    atomic_size_t sum = 0;
+    size_t want = 0;
+    if (!CHECK_OK(iq_pool_create(env, 5, "test", &pool, &err)))
+        return;
+    for (size_t round = 0; round < 20000; round++) {
+        short_job job = {.round = round, .parts = round % 7, .sum = &sum};
+        iq_pool_run(pool, job.parts, add_round, &job);
+        for (size_t part = 0; part < job.parts; part++)
+            want += round * 8 + part;
+        job.parts = 0; /* who still reads it is caught */
+    }
+    CHECK_EQ_SIZE(want, atomic_load(&sum));
+    iq_pool_destroy(pool);
+    imgq_env_destroy(env);
+    CHECK_EQ_SIZE(0, failing_live_bytes());
+}
+
 void a_pool_of_one_needs_no_thread(void)
 {
     run_pool(1);
