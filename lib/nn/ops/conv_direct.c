@@ -6,7 +6,8 @@
 
 enum {
     TAPS_SIDE_MAX = 16,
-    BLOCK_BYTES = 384 * 1024,    /* of input that stays in the second level's cache while all weights pass by */
+    LINE_FLOATS = 16,            /* of the cache */
+    BLOCK_BYTES = 512 * 1024,    /* of all pixels that stay in the second level's cache while all weights pass by */
     RESIDENT_BYTES = 256 * 1024, /* weights so small stay there instead, and blocks are one tile */
     BLOCK_RUNS_MAX = 64,
     PARTS_MIN = 12,    /* fewer blocks than that are cut by channels too */
@@ -25,6 +26,7 @@ typedef struct grid {
 typedef struct split {
     size_t runs_per_line, runs, block_runs, blocks;
     size_t panels, part_panels, panel_parts;
+    bool weights_stay; /* in the second level's cache */
 } split;
 
 typedef struct run {
@@ -114,8 +116,11 @@ static split split_of(const iq_conv *conv)
     s.runs = s.runs_per_line * lines;
     s.panels = iq_divide_up(conv->out_channels, conv->set->cols);
     size_t most = 2;
-    if (depth * conv->out_channels * sizeof(float) > RESIDENT_BYTES) {
-        most = BLOCK_BYTES / (IQ_RUN * conv->in_channels * conv->stride * conv->stride * sizeof(float)) / 2 * 2;
+    s.weights_stay = depth * conv->out_channels * sizeof(float) <= RESIDENT_BYTES;
+    if (!s.weights_stay) {
+        const size_t out_floats = conv->out_channels * (conv->residual != NULL ? 2 : 1);
+        const size_t in_floats = conv->in_channels * conv->stride * conv->stride;
+        most = BLOCK_BYTES / (IQ_RUN * (in_floats + out_floats) * sizeof(float)) / 2 * 2;
         most = most < 2 ? 2 : most > BLOCK_RUNS_MAX ? BLOCK_RUNS_MAX : most;
         if (s.runs <= 8)
             most = 8;
@@ -228,6 +233,33 @@ static void one_tile(const iq_conv *conv, iq_tile *tile, const run *runs, size_t
     conv->set->tile[count](tile);
 }
 
+/* What the next block will touch: fetched while this one is computed, where the weights need no fetching. */
+typedef struct ahead {
+    const float *residual, *output;
+    size_t lines; /* of each */
+} ahead;
+
+static ahead next_block(const iq_conv *conv, const split *s, size_t pixel)
+{
+    ahead a = {0};
+    if (!s->weights_stay || pixel >= iq_conv_rows(conv))
+        return a;
+    a.residual = conv->residual != NULL ? conv->residual + pixel * conv->residual_step : NULL;
+    a.output = conv->output + pixel * conv->out_step;
+    a.lines = s->block_runs * IQ_RUN * conv->out_step / LINE_FLOATS;
+    return a;
+}
+
+static const float *line_ahead(const ahead *a, size_t line, const float *otherwise)
+{
+    if (a->residual != NULL) {
+        if (line < a->lines)
+            return a->residual + line * LINE_FLOATS;
+        line -= a->lines;
+    }
+    return line < a->lines ? a->output + line * LINE_FLOATS : otherwise;
+}
+
 static void direct_run(const iq_conv *conv, size_t phase, size_t part, const iq_conv_scratch *scratch)
 {
     if (is_copy(conv, phase)) {
@@ -244,17 +276,20 @@ static void direct_run(const iq_conv *conv, size_t phase, size_t part, const iq_
     const size_t from = part % s.panel_parts * s.part_panels;
     const size_t to = s.panels - from < s.part_panels ? s.panels : from + s.part_panels;
     iq_tile tile = {.in_step = g.pixel_step, .taps = g.taps, .tap_count = g.tap_count, .depth = g.depth};
+    const ahead next = next_block(conv, &s, runs[count - 1].pixel + runs[count - 1].count);
     for (size_t p = from; p < to; p++) {
         tile.bias = conv->packed + p * cols;
         tile.panel = conv->packed + s.panels * cols + p * panel_floats;
         /* The first tiles fetch the next panel, a line for each step. */
-        const size_t lines = panel_floats / 16, per_tile = g.tap_count * g.depth;
+        const size_t lines = panel_floats / LINE_FLOATS, per_tile = g.tap_count * g.depth;
         const float *after = p + 1 < s.panels ? tile.panel + panel_floats : tile.panel;
         size_t fetched = 0;
         for (size_t r = 0; r < count;) {
             const size_t both = runs[r].count + (r + 1 < count ? runs[r + 1].count : 0);
             const bool pair = both > IQ_RUN && runs[r].count == IQ_RUN && conv->set->tile[both] != NULL;
-            tile.next = fetched < lines ? after + fetched * 16 : tile.panel;
+            tile.next = fetched < lines ? after + fetched * LINE_FLOATS : tile.panel;
+            if (next.lines > 0)
+                tile.next = line_ahead(&next, (p - from) * per_tile, tile.panel);
             fetched += per_tile;
             one_tile(conv, &tile, runs + r, pair ? both : runs[r].count, p * cols);
             r += pair ? 2 : 1;
