@@ -29,7 +29,7 @@ enum { QUEUES_MAX = 64, WEIGHT_MAX = 1000, HURRY_S = 1, PATIENCE_S = 3 };
 typedef struct settings {
     cli_connect connect;
     cli_model_arg model;
-    const char *queues, *import_list, *forward_to, *name;
+    const char *queues, *import_list, *forward_to, *name, *engine, *precision, *isa;
     int64_t batch, max_delay_ms, threads, lease_ms, result_ttl_ms;
     int exif, log_format, log_level;
     bool drain, wait_redis;
@@ -96,6 +96,22 @@ static const cli_option options[] = {
      .max = 256,
      .at = offsetof(settings, threads),
      .help = "threads of the forward pass; 0: the cores that this process is granted"},
+    {.name = "engine",
+     .value = "NAME",
+     .kind = CLI_TEXT,
+     .at = offsetof(settings, engine),
+     .help = "auto, scalar, openblas or native; auto takes native where the processor has AVX2 and FMA"},
+    {.name = "precision",
+     .value = "NAME",
+     .kind = CLI_TEXT,
+     .at = offsetof(settings, precision),
+     .help = "highest, high or medium; what the processor has no units for runs as highest"},
+    {.name = "isa",
+     .value = "NAME",
+     .kind = CLI_TEXT,
+     .env = "IMGQ_ISA",
+     .at = offsetof(settings, isa),
+     .help = "the most that the native engine may use: avx512, avx2 or scalar; all there is unless said"},
     {.name = "lease",
      .value = "SECONDS",
      .kind = CLI_SECONDS,
@@ -309,6 +325,9 @@ static imgq_worker_options worker_options(app *it)
     o.max_batch = (size_t)s->batch;
     o.max_delay_ms = (uint32_t)s->max_delay_ms;
     o.lease_ms = (uint32_t)s->lease_ms;
+    o.engine = s->engine;
+    o.precision = s->precision;
+    o.isa = s->isa;
     o.drain = s->drain;
     o.exif_apply = s->exif == 1;
     o.forward_to = it->served.reference;

@@ -15,7 +15,7 @@ typedef struct model_settings {
     bool force, tensors, quiet, recursive;
     int info_format, format; /* text|json; text|json|tsv */
     int64_t top, batch, threads, seed, draw;
-    const char *engine, *precision, *files0_from;
+    const char *engine, *precision, *isa, *files0_from;
     int exif;
     cli_colour background;
 } model_settings;

@@ -123,6 +123,7 @@ static imgq_status run_drawings(demo *d, const char *path, unsigned stream, size
     options.max_batch = BATCH;
     options.threads = (size_t)d->settings->threads;
     options.engine = d->settings->engine;
+    options.isa = d->settings->isa;
     imgq_status status = rgb == NULL || inputs == NULL ? fail_nomem(err) : IMGQ_OK;
     if (status == IMGQ_OK)
         status = cli_model_open(d->env, &arg, &model, err);

@@ -72,6 +72,7 @@ static int prepare(running *r, size_t files)
     options.max_batch = r->batch;
     options.threads = (size_t)r->settings->threads;
     options.engine = r->settings->engine;
+    options.isa = r->settings->isa;
     options.precision = r->settings->precision;
     if (cli_model_open(r->env, &r->settings->model, &r->model, &err) != IMGQ_OK)
         return cli_model_error(MODEL_PROGRAM, &err);

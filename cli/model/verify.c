@@ -62,6 +62,7 @@ static imgq_status prepare(imgq_env *env, verification *v, imgq_error *err)
     options.max_batch = PATTERNS;
     options.threads = (size_t)v->settings->threads;
     options.engine = v->settings->engine;
+    options.isa = v->settings->isa;
     options.precision = v->settings->precision;
     v->classes = imgq_model_class_count(v->model);
     v->rgb = malloc(INPUT);

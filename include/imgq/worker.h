@@ -40,6 +40,7 @@ typedef struct imgq_worker_options {
      * process now, though the forward pass goes on. May be NULL. */
     void (*progress)(void *user, uint64_t jobs_done, uint64_t jobs_failed);
     void *progress_user;
+    const char *isa; /* as imgq_session_options has it */
 } imgq_worker_options;
 
 #ifdef __cplusplus

@@ -106,6 +106,7 @@ static imgq_status build(imgq_worker *worker, imgq_error *err)
         session.max_batch = o->max_batch;
         session.engine = o->engine;
         session.precision = o->precision;
+        session.isa = o->isa;
         status = imgq_session_create(worker->model, &session, &worker->session, err);
     }
     worker->decoder = (iq_decoder){.env = worker->env,
