@@ -7,7 +7,7 @@
 enum {
     TAPS_SIDE_MAX = 16,
     LINE_FLOATS = 16,            /* of the cache */
-    BLOCK_BYTES = 512 * 1024,    /* of all pixels that stay in the second level's cache while all weights pass by */
+    BLOCK_BYTES = 400 * 1024,    /* of all pixels that stay in the second level's cache while all weights pass by */
     RESIDENT_BYTES = 256 * 1024, /* weights so small stay there instead, and blocks are one tile */
     BLOCK_RUNS_MAX = 64,
     PARTS_MIN = 12,    /* fewer blocks than that are cut by channels too */
@@ -233,7 +233,7 @@ static void one_tile(const iq_conv *conv, iq_tile *tile, const run *runs, size_t
     conv->set->tile[count](tile);
 }
 
-/* What the next block will touch: fetched while this one is computed, where the weights need no fetching. */
+/* What the next block will touch: fetched while this one is computed, by the tiles that need not fetch weights. */
 typedef struct ahead {
     const float *residual, *output;
     size_t lines; /* of each */
@@ -242,7 +242,7 @@ typedef struct ahead {
 static ahead next_block(const iq_conv *conv, const split *s, size_t pixel)
 {
     ahead a = {0};
-    if (!s->weights_stay || pixel >= iq_conv_rows(conv))
+    if (pixel >= iq_conv_rows(conv))
         return a;
     a.residual = conv->residual != NULL ? conv->residual + pixel * conv->residual_step : NULL;
     a.output = conv->output + pixel * conv->out_step;
@@ -277,20 +277,24 @@ static void direct_run(const iq_conv *conv, size_t phase, size_t part, const iq_
     const size_t to = s.panels - from < s.part_panels ? s.panels : from + s.part_panels;
     iq_tile tile = {.in_step = g.pixel_step, .taps = g.taps, .tap_count = g.tap_count, .depth = g.depth};
     const ahead next = next_block(conv, &s, runs[count - 1].pixel + runs[count - 1].count);
+    size_t spare = 0; /* lines of it so far */
     for (size_t p = from; p < to; p++) {
         tile.bias = conv->packed + p * cols;
         tile.panel = conv->packed + s.panels * cols + p * panel_floats;
-        /* The first tiles fetch the next panel, a line for each step. */
-        const size_t lines = panel_floats / LINE_FLOATS, per_tile = g.tap_count * g.depth;
+        /* A line for each step: first the next panel's, then the next block's. */
+        const size_t per_tile = g.tap_count * g.depth, lines = s.weights_stay ? 0 : panel_floats / LINE_FLOATS;
         const float *after = p + 1 < s.panels ? tile.panel + panel_floats : tile.panel;
         size_t fetched = 0;
         for (size_t r = 0; r < count;) {
             const size_t both = runs[r].count + (r + 1 < count ? runs[r + 1].count : 0);
             const bool pair = both > IQ_RUN && runs[r].count == IQ_RUN && conv->set->tile[both] != NULL;
-            tile.next = fetched < lines ? after + fetched * LINE_FLOATS : tile.panel;
-            if (next.lines > 0)
-                tile.next = line_ahead(&next, (p - from) * per_tile, tile.panel);
-            fetched += per_tile;
+            if (fetched < lines) {
+                tile.next = after + fetched * LINE_FLOATS;
+                fetched += per_tile;
+            } else {
+                tile.next = line_ahead(&next, spare, tile.panel);
+                spare += per_tile;
+            }
             one_tile(conv, &tile, runs + r, pair ? both : runs[r].count, p * cols);
             r += pair ? 2 : 1;
         }
