@@ -282,16 +282,27 @@ static size_t images_at(const iq_forward *forward, size_t i, size_t group)
 /* Kernels are chosen for the largest group: one session's answers come from one set of algorithms. */
 static imgq_status choose_kernels(iq_forward *forward, size_t group, imgq_error *err)
 {
-    imgq_status status = IMGQ_OK;
-    for (size_t i = 0; i < forward->plan.net.count && status == IMGQ_OK; i++) {
+    const size_t count = forward->plan.net.count;
+    size_t wishes = 0;
+    iq_pack *wanted = iq_alloc_array(forward->env, count, sizeof *wanted);
+    if (wanted == NULL)
+        return iq_fail_nomem(err, count * sizeof *wanted);
+    for (size_t i = 0; i < count; i++) {
         if (!is_conv(&forward->plan.net.layers[i]))
             continue;
         iq_conv conv = conv_of(forward, i, images_at(forward, i, group));
         /* Only whether there is one matters here. */
         conv.residual = forward->plan.net.layers[i].residual == IQ_NO_VALUE ? NULL : conv.bias;
         forward->steps[i].kernel = iq_dispatch_conv(&forward->engine, &conv);
-        status = iq_packs_get(forward->packs, forward->steps[i].kernel, &conv, &forward->steps[i].packed, err);
+        if (forward->steps[i].kernel->packed_floats != NULL)
+            wanted[wishes++] = (iq_pack){.kernel = forward->steps[i].kernel, .conv = conv};
     }
+    imgq_status status = iq_packs_get(forward->packs, wanted, wishes, err);
+    wishes = 0;
+    for (size_t i = 0; i < count && status == IMGQ_OK; i++)
+        if (forward->steps[i].kernel != NULL && forward->steps[i].kernel->packed_floats != NULL)
+            forward->steps[i].packed = wanted[wishes++].data;
+    iq_free(forward->env, wanted);
     return status;
 }
 
