@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "image/image.h"
+#include "image/kernels/resample.h"
 
 /** A rectangle of the resized image. */
 typedef struct iq_window {
@@ -18,5 +19,9 @@ typedef struct iq_window {
  *  @return IMGQ_OK; IMGQ_E_NOMEM (a few rows of work space were not to be had) */
 imgq_status iq_resize_window(const imgq_image *image, uint32_t width, uint32_t height, uint32_t filter,
                              const iq_window *window, uint8_t *rgb, imgq_error *err);
+/** The same through kernels of one's choice. */
+imgq_status iq_resize_window_with(const iq_resample_kernels *kernels, const imgq_image *image, uint32_t width,
+                                  uint32_t height, uint32_t filter, const iq_window *window, uint8_t *rgb,
+                                  imgq_error *err);
 
 #endif
