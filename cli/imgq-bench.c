@@ -64,8 +64,10 @@ static const cli_option options[] = {
     {.name = "isa",
      .value = "NAME",
      .kind = CLI_TEXT,
+     .env = "IMGQ_ISA",
      .at = AT(isa),
-     .help = "of the peak: avx512, avx2 or plain; the widest there is unless said"},
+     .help = "the most that the native engine may use, and the peak's own: avx512, avx2 or scalar; all there is unless "
+             "said"},
     {.name = "step",
      .kind = CLI_FLAG,
      .at = AT(step),

@@ -125,6 +125,7 @@ static imgq_status open_point(bench *b, bench_point *p, imgq_error *err)
     options.threads = p->threads;
     options.max_batch = p->batch;
     options.engine = p->engine;
+    options.isa = b->settings->isa;
     options.precision = strcmp(p->precision, "highest") == 0 ? NULL : p->precision;
     const double started = bench_now_ms();
     imgq_status status = imgq_session_create(b->model, &options, &p->session, err);

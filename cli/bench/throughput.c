@@ -39,7 +39,10 @@ int bench_sample(bench *b, bench_point *p, double for_ms)
     imgq_error err = {0};
     imgq_cpu_peak peak = IMGQ_CPU_PEAK_INIT;
     size_t runs = 0;
-    if (imgq_cpu_measure(b->env, b->settings->isa, p->threads, PEAK_MS, &peak, &err) != IMGQ_OK)
+    const char *isa = b->settings->isa; /* kernels without vectors beside what the compiler makes of some */
+    if (isa != NULL && strcmp(isa, "scalar") == 0)
+        isa = "plain";
+    if (imgq_cpu_measure(b->env, isa, p->threads, PEAK_MS, &peak, &err) != IMGQ_OK)
         return cli_error_status(BENCH_PROGRAM, &err);
     b->isa = peak.isa;
     const double started = bench_now_ms();
