@@ -78,7 +78,8 @@ static imgq_status prepare_columns(passes *p, uint32_t width, uint32_t filter, c
     imgq_status status =
         iq_taps_create(env, p->image->width, width, window->left, window->width, filter, &p->columns, err);
     if (status == IMGQ_OK && p->kernels->columns != NULL)
-        status = iq_tap_groups_create(env, &p->columns, p->image->width, IQ_LEAST_GROUPS, &p->groups, err);
+        status = iq_tap_groups_create(env, &p->columns, p->image->width, IQ_LEAST_GROUPS, p->kernels->packing,
+                                      &p->groups, err);
     return status;
 }
 

@@ -7,6 +7,7 @@
 
 #include <imgq/image.h>
 #include <math.h>
+#include <string.h>
 
 static double bilinear(double x)
 {
@@ -114,21 +115,40 @@ static uint32_t groups_place(const iq_taps *t, uint32_t i, uint32_t in_size, uin
     return groups;
 }
 
-static void groups_fill_one(iq_tap_groups *groups, uint32_t i, const iq_taps *t)
+/* Weight `at` of a group. */
+static void pack_pair(uint8_t *group, size_t at, int32_t weight)
 {
-    int16_t *parts = groups->weights + (size_t)i * groups->most * 2 * IQ_TAPS_OF_GROUP;
+    const int16_t low = (int16_t)(weight & ((1 << IQ_TAP_LOW_BITS) - 1)), high = (int16_t)(weight >> IQ_TAP_LOW_BITS);
+    memcpy(group + at * sizeof low, &low, sizeof low);
+    memcpy(group + (IQ_TAPS_OF_GROUP + at) * sizeof high, &high, sizeof high);
+}
+
+/* The lower parts are signed: each takes what it has too much from the next. */
+static void pack_bytes(uint8_t *group, size_t at, int32_t weight)
+{
+    const int32_t rounded = weight + 0x8080;
+    group[at] = (uint8_t)(weight & 0xFF);
+    group[IQ_TAPS_OF_GROUP + at] = (uint8_t)((((rounded >> 8) & 0xFF) - 0x80) & 0xFF);
+    group[2 * IQ_TAPS_OF_GROUP + at] = (uint8_t)((rounded >> 16) & 0xFF);
+}
+
+static void groups_fill_one(iq_tap_groups *groups, uint32_t i, const iq_taps *t, iq_tap_packing packing)
+{
+    uint8_t *parts = groups->weights + (size_t)i * groups->most * IQ_GROUP_BYTES;
     const int32_t *weights = t->weights + (size_t)i * t->most;
     const uint32_t shift = t->first[i] - groups->first[i];
     for (uint32_t x = 0; x < t->length[i]; x++) {
-        const uint32_t at = x + shift;
-        int16_t *low = parts + (size_t)at / IQ_TAPS_OF_GROUP * 2 * IQ_TAPS_OF_GROUP + at % IQ_TAPS_OF_GROUP;
-        low[0] = (int16_t)(weights[x] & ((1 << IQ_TAP_LOW_BITS) - 1));
-        low[IQ_TAPS_OF_GROUP] = (int16_t)(weights[x] >> IQ_TAP_LOW_BITS);
+        const size_t place = (size_t)x + shift;
+        uint8_t *group = parts + place / IQ_TAPS_OF_GROUP * IQ_GROUP_BYTES;
+        if (packing == IQ_TAP_PAIRS)
+            pack_pair(group, place % IQ_TAPS_OF_GROUP, weights[x]);
+        else
+            pack_bytes(group, place % IQ_TAPS_OF_GROUP, weights[x]);
     }
 }
 
 imgq_status iq_tap_groups_create(imgq_env *env, const iq_taps *t, uint32_t in_size, uint32_t least,
-                                 iq_tap_groups *groups, imgq_error *err)
+                                 iq_tap_packing packing, iq_tap_groups *groups, imgq_error *err)
 {
     size_t cells;
     *groups = (iq_tap_groups){.count = t->count};
@@ -147,14 +167,14 @@ imgq_status iq_tap_groups_create(imgq_env *env, const iq_taps *t, uint32_t in_si
         if (groups->length[i] > groups->most)
             groups->most = groups->length[i];
     }
-    if (!iq_mul_size(&cells, groups->most, (size_t)t->count * 2 * IQ_TAPS_OF_GROUP))
+    if (!iq_mul_size(&cells, groups->most, (size_t)t->count * IQ_GROUP_BYTES))
         groups->weights = iq_alloc_array(env, cells, sizeof *groups->weights);
     if (groups->weights == NULL) {
-        const size_t wanted = (size_t)groups->most * t->count * 16;
+        const size_t wanted = (size_t)groups->most * t->count * IQ_GROUP_BYTES;
         iq_tap_groups_release(env, groups);
         return iq_fail_nomem(err, wanted);
     }
     for (uint32_t i = 0; i < t->count; i++)
-        groups_fill_one(groups, i, t);
+        groups_fill_one(groups, i, t, packing);
     return IMGQ_OK;
 }

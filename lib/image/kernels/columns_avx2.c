@@ -36,7 +36,7 @@ static inline __m128i finish(const sums *s)
 }
 
 /* One group of four rows. Each lane of a half wants its two weights of the four. */
-static inline void add_groups(sums *s, const uint8_t *const *in, size_t from, __m256i at, const int16_t *weights)
+static inline void add_groups(sums *s, const uint8_t *const *in, size_t from, __m256i at, const uint8_t *weights)
 {
     const __m256i pick = _mm256_setr_epi8(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5,
                                           6, 7, 4, 5, 6, 7);
@@ -50,12 +50,12 @@ static inline void add_groups(sums *s, const uint8_t *const *in, size_t from, __
 }
 
 /* One output pixel of four rows: row k's r g b - are the bytes 4k.. of the answer. */
-static inline __m128i four_pixels(const uint8_t *const *in, size_t from, const int16_t *weights, uint32_t groups)
+static inline __m128i four_pixels(const uint8_t *const *in, size_t from, const uint8_t *weights, uint32_t groups)
 {
     enum { BYTES = IQ_TAPS_OF_GROUP * 3, BEFORE = 16 - BYTES };
     const __m256i zero = _mm256_setzero_si256(), at = places(0);
     sums s[IQ_ROWS_AT_ONCE] = {{zero, zero}, {zero, zero}, {zero, zero}, {zero, zero}};
-    for (uint32_t k = 1; k < groups; k++, from += BYTES, weights += 2 * IQ_TAPS_OF_GROUP)
+    for (uint32_t k = 1; k < groups; k++, from += BYTES, weights += IQ_GROUP_BYTES)
         add_groups(s, in, from, at, weights);
     add_groups(s, in, from - BEFORE, places(BEFORE), weights);
     return _mm_packus_epi16(_mm_packs_epi32(finish(&s[0]), finish(&s[1])),
@@ -81,7 +81,7 @@ void iq_columns_avx2(uint8_t *const *out, const uint8_t *const *in, uint32_t cou
         from[row] = in[row < count ? row : count - 1];
         to[row] = out[row < count ? row : count - 1];
     }
-    const size_t stride = (size_t)groups->most * 2 * IQ_TAPS_OF_GROUP;
+    const size_t stride = (size_t)groups->most * IQ_GROUP_BYTES;
     for (uint32_t i = 0; i < groups->count; i++) {
         const __m128i pixels =
             four_pixels(from, (size_t)groups->first[i] * 3, groups->weights + i * stride, groups->length[i]);

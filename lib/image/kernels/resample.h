@@ -24,6 +24,7 @@ typedef void iq_rows_fn(uint8_t *out, const uint8_t *const *in, const int32_t *w
 typedef struct iq_resample_kernels {
     const char *isa;
     iq_columns_fn *columns; /* wants groups; NULL: there is none */
+    iq_tap_packing packing; /* of the groups */
     iq_rows_fn *rows;
 } iq_resample_kernels;
 
@@ -36,5 +37,6 @@ iq_columns_fn iq_columns_plain; /* groups are not looked at */
 iq_rows_fn iq_rows_plain;
 iq_columns_fn iq_columns_avx2;
 iq_rows_fn iq_rows_avx2;
+iq_columns_fn iq_columns_avx512; /* with VNNI */
 
 #endif

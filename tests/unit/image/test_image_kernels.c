@@ -129,19 +129,19 @@ static void column_kernels_agree_with_the_plain_loop(void)
     for (uint32_t round = 0; ok && round < ROUNDS; round++) {
         const uint32_t in_size = random_side(), out_size = random_side(), from = below(out_size);
         iq_taps t;
-        iq_tap_groups groups;
-        ok = CHECK_OK(
-            iq_taps_create(env, in_size, out_size, from, 1 + below(out_size - from), random_filter(), &t, &err));
-        if (ok)
-            ok = CHECK_OK(iq_tap_groups_create(env, &t, in_size, IQ_LEAST_GROUPS, &groups, &err));
-        if (!ok)
+        if (!CHECK_OK(
+                iq_taps_create(env, in_size, out_size, from, 1 + below(out_size - from), random_filter(), &t, &err)))
             break;
         const iq_resample_kernels *kernels;
-        for (size_t i = 1; ok && groups.count > 0 && (kernels = iq_resample_kernels_at(i)) != NULL; i++) {
-            ok = columns_agree(kernels, &t, &groups, in_size);
-            packed++;
+        for (size_t i = 1; ok && (kernels = iq_resample_kernels_at(i)) != NULL; i++) {
+            iq_tap_groups groups;
+            ok = CHECK_OK(iq_tap_groups_create(env, &t, in_size, IQ_LEAST_GROUPS, kernels->packing, &groups, &err));
+            if (ok && groups.count > 0) {
+                ok = columns_agree(kernels, &t, &groups, in_size);
+                packed++;
+            }
+            iq_tap_groups_release(env, &groups);
         }
-        iq_tap_groups_release(env, &groups);
         iq_taps_release(env, &t);
     }
     printf("%" PRIu32 " packed shapes\n", packed);
@@ -243,7 +243,10 @@ static void the_best_set_is_what_the_processor_has(void)
     CHECK_EQ_STR("plain", iq_resample_kernels_at(0)->isa);
     CHECK(iq_resample_kernels_best() == iq_resample_kernels_at(count - 1));
 #if defined(__x86_64__)
-    CHECK_EQ_SIZE(__builtin_cpu_supports("avx2") ? 2 : 1, count);
+    const bool avx2 = __builtin_cpu_supports("avx2");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512vnni");
+    CHECK_EQ_SIZE(avx512 ? 3 : avx2 ? 2 : 1, count);
 #endif
 }
 
