@@ -18,6 +18,7 @@ void native_kernels_agree_on_every_layer_of_both_networks(void);
 void native_kernels_agree_on_any_shape(void);
 void winograd_agrees_on_any_side(void);
 void a_pixels_bits_do_not_depend_on_its_tile(void);
+void every_instruction_set_makes_the_same_bits(void);
 void largest_keeps_every_nan(void);
 void parts_cover_the_output_once(void);
 void bytes_behind_the_output_are_left_alone(void);

@@ -300,6 +300,34 @@ void a_pixels_bits_do_not_depend_on_its_tile(void)
         }
 }
 
+/* A worker may move to another machine: its answers do not. */
+void every_instruction_set_makes_the_same_bits(void)
+{
+    const iq_kernel_set *sets[SETS_MAX];
+    if (find_sets(sets) < SETS_MAX)
+        return;
+    for (int round = 0; round < 60; round++) {
+        bench b = {.conv = shaped(2, random_between(3, 19), random_between(3, 19), 16 * random_between(1, 3),
+                                  32 * random_between(1, 2), 3, 1, random_between(0, 2))};
+        b.conv.relu = round % 2 == 0;
+        bench_begin(&b, false);
+        const size_t bytes = iq_conv_rows(&b.conv) * b.conv.out_channels * sizeof(float);
+        float *first = malloc(bytes);
+        for (size_t k = 0; k < KERNELS; k++) {
+            b.conv.set = sets[0];
+            if (!kernels[k]->fits(&b.conv))
+                continue;
+            run_one(&b, kernels[k]);
+            memcpy(first, b.conv.output, bytes);
+            b.conv.set = sets[1];
+            run_one(&b, kernels[k]);
+            CHECK_EQ_MEM(first, b.conv.output, bytes);
+        }
+        free(first);
+        bench_end(&b);
+    }
+}
+
 void largest_keeps_every_nan(void)
 {
     const iq_kernel_set *sets[SETS_MAX];
