@@ -12,7 +12,9 @@
 extern "C" {
 #endif
 
-/** Owns the weights, folded and read-only. Immutable: any number of threads and sessions share it. */
+/** Knows the weights; immutable: any number of threads and sessions share it. The file stays open and mapped while the
+ *  model or a session of it lives, and sessions take their weights from it: replace it by a new file of the same name,
+ *  never write into it. */
 typedef struct imgq_model imgq_model;
 
 enum { IMGQ_LAYOUT_AUTO = 0, IMGQ_LAYOUT_V1 = 1, IMGQ_LAYOUT_V1_5 = 2 };

@@ -33,8 +33,9 @@ typedef struct imgq_session_options {
 
 /**
  * All memory that a run needs is taken here. OpenBLAS's thread count is process-wide: creating a session sets it to 1.
+ * Weights that no session of the model had in this order before are packed here, on the session's threads.
  * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_INVALID (threads or max_batch); IMGQ_E_UNSUPPORTED (engine or precision: names
- *         the choices)
+ *         the choices); IMGQ_E_CORRUPT (the model's file was written to after it was opened)
  */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_session_create(imgq_model *model,
                                                       const imgq_session_options *options,
@@ -68,8 +69,8 @@ typedef struct imgq_session_info {
     size_t size;
     size_t threads;
     uint64_t arena_bytes;  /* activations and scratch, its own */
-    uint64_t packed_bytes; /* weights rearranged for its kernels, shared where the model's sessions can share them; 0: they
-                            * read the model's own */
+    uint64_t packed_bytes; /* weights in the orders of all the model's sessions so far, which share them; the model has
+                            * no others in memory */
 } imgq_session_info;
 
 /** One layer of the network, as this session computes it. */

@@ -13,6 +13,8 @@
 
 #include <hdf5.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,9 +24,11 @@ enum { NAMES_MAX = IQ_WEIGHTS_MAX, TEXT_MAX = 64 << 20 };
 typedef struct reader {
     imgq_env *env;
     iq_weights *set;
-    const char *path; /* as shown in messages */
-    hid_t file, root; /* root: the group that holds the layers */
-    size_t bytes;     /* of all tensors so far */
+    const char *path;       /* as shown in messages */
+    hid_t file, root;       /* root: the group that holds the layers */
+    size_t bytes;           /* of all tensors so far */
+    const uint8_t *mapping; /* the file */
+    size_t mapping_len;
 } reader;
 
 /* A list of names in one block: count pointers into text. */
@@ -202,12 +206,42 @@ static imgq_status get_shape(reader *r, hid_t space, const char *name, size_t *s
     return IMGQ_OK;
 }
 
+/* Where the numbers lie in the file just as they are wanted, as Keras writes them. NULL: in another way. */
+static const void *find_in_file(const reader *r, hid_t dataset, hid_t type, size_t bytes)
+{
+    hid_t plist = H5Dget_create_plist(dataset);
+    const bool whole = plist >= 0 && H5Pget_layout(plist) == H5D_CONTIGUOUS && H5Tequal(type, H5T_IEEE_F32LE) > 0 &&
+                       H5Dget_storage_size(dataset) == bytes;
+    const haddr_t at = whole ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    if (plist >= 0)
+        H5Pclose(plist);
+    if (at == HADDR_UNDEF || at > r->mapping_len || bytes > r->mapping_len - at)
+        return NULL;
+    return r->mapping + at;
+}
+
+/* @param out memory of the set's */
+static imgq_status get_data(reader *r, hid_t dataset, hid_t type, const char *name, size_t bytes, const void **out,
+                            imgq_error *err)
+{
+    *out = find_in_file(r, dataset, type, bytes);
+    if (*out != NULL)
+        return IMGQ_OK;
+    void *copy = iq_weights_alloc(r->set, bytes);
+    if (copy == NULL)
+        return iq_fail_nomem(err, bytes);
+    if (bytes > 0 && H5Dread(dataset, H5T_IEEE_F32LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, copy) < 0)
+        return fail_hdf5(r, err, "read tensor", name);
+    *out = copy;
+    return IMGQ_OK;
+}
+
 static imgq_status read_dataset(reader *r, hid_t dataset, const char *name, imgq_error *err)
 {
     imgq_status status = IMGQ_OK;
     size_t shape[IQ_TENSOR_RANK_MAX], bytes = 0;
     uint32_t rank = 0;
-    void *data = NULL;
+    const void *data = NULL;
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     if (type < 0 || space < 0)
         status = fail_hdf5(r, err, "open tensor", name);
@@ -217,10 +251,8 @@ static imgq_status read_dataset(reader *r, hid_t dataset, const char *name, imgq
         status = iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "tensor %s in %s is not of floating-point numbers", name, r->path);
     else
         status = get_shape(r, space, name, shape, &rank, &bytes, err);
-    if (status == IMGQ_OK && (data = iq_weights_alloc(r->set, bytes)) == NULL)
-        status = iq_fail_nomem(err, bytes);
-    if (status == IMGQ_OK && bytes > 0 && H5Dread(dataset, H5T_IEEE_F32LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
-        status = fail_hdf5(r, err, "read tensor", name);
+    if (status == IMGQ_OK)
+        status = get_data(r, dataset, type, name, bytes, &data, err);
     if (status == IMGQ_OK)
         status = iq_weights_add(r->set, name, IQ_DTYPE_F32, shape, rank, data, bytes, err);
     r->bytes += bytes;
@@ -270,6 +302,18 @@ static imgq_status read_layer(reader *r, const char *layer, imgq_error *err)
 
 /* --- the file --- */
 
+/* Of the very file that the library has open, whatever its name stands for by now. */
+static imgq_status map_file(reader *r, hid_t access, imgq_error *err)
+{
+    void *handle = NULL;
+    if (H5Pget_driver(access) != H5FD_SEC2 || H5Fget_vfd_handle(r->file, access, &handle) < 0)
+        return IMGQ_OK; /* then everything is read */
+    const int file = fcntl(*(int *)handle, F_DUPFD_CLOEXEC, 3);
+    if (file < 0)
+        return iq_fail(err, IMGQ_E_IO, errno, "open %s once more", r->path);
+    return iq_weights_map(r->set, file, NULL, &r->mapping, &r->mapping_len, err);
+}
+
 static imgq_status open_file(reader *r, imgq_error *err)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -280,6 +324,8 @@ static imgq_status open_file(reader *r, imgq_error *err)
     r->file = access >= 0 ? H5Fopen(r->set->path, H5F_ACC_RDONLY, access) : -1;
     imgq_status status =
         r->file < 0 ? fail_hdf5(r, err, "open", "the file") : IMGQ_OK; /* before another call clears why */
+    if (status == IMGQ_OK)
+        status = map_file(r, access, err);
     if (access >= 0)
         H5Pclose(access);
     if (status != IMGQ_OK)

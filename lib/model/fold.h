@@ -4,23 +4,33 @@
 
 #include "model/names.h"
 
-/** Room that folding needs for the widened tensors of one layer: one per thread that folds. */
-enum { IQ_FOLD_SCRATCH_FLOATS = 512 * 512 * 9 };
-
 /** What is the same for all layers of a file. */
 typedef struct iq_fold {
     const char *path; /* for messages */
     bool hwio;        /* order of kernels in the file, and [in][out] of the head; else OIHW and [out][in] */
     float bn_eps;
-    float *scratch; /* IQ_FOLD_SCRATCH_FLOATS, or as many as the head has, if that is more */
 } iq_fold;
 
-/** @param weights out, [kernel][kernel][in][out] @param bias out
+/** A kernel of any size as a table: [taps][in][out] or [out][in][taps]. */
+typedef struct iq_fold_shape {
+    size_t taps, in, out;
+} iq_fold_shape;
+
+/** What a layer's batch norm and its own bias become.
+ *  @param scale out, channels factors of the kernel @param bias out, channels
  *  @return IMGQ_OK; IMGQ_E_CORRUPT (a NaN, an infinity, a variance below 0: names the tensor) */
-IMGQ_CHECKED imgq_status iq_fold_conv(const iq_fold *fold, const iq_named_layer *layer, const iq_resnet50_conv *conv,
-                                      float *weights, float *bias, imgq_error *err);
-/** @param weights out, [in][classes] @param bias out */
-IMGQ_CHECKED imgq_status iq_fold_head(const iq_fold *fold, const iq_named_layer *layer, uint32_t classes,
-                                      float *weights, float *bias, imgq_error *err);
+IMGQ_CHECKED imgq_status iq_fold_norm(const iq_fold *fold, const iq_named_layer *layer, size_t channels, double *scale,
+                                      float *bias, imgq_error *err);
+/** The head's bias as it is. Errors as above. */
+IMGQ_CHECKED imgq_status iq_fold_bias(const iq_fold *fold, const iq_tensor_view *view, size_t channels, float *bias,
+                                      imgq_error *err);
+/** Refuses a kernel with a NaN or an infinity, before or after scaling.
+ *  @param largest of the kernel's magnitudes, as iq_weights_hash() found it @param scale NULL: 1
+ *  @return IMGQ_OK; IMGQ_E_CORRUPT (names the tensor) */
+IMGQ_CHECKED imgq_status iq_fold_check(const iq_fold *fold, const iq_tensor_view *kernel, const iq_fold_shape *shape,
+                                       const double *scale, float largest, imgq_error *err);
+/** @param scale shape->out of them, NULL: 1 @param weights out, [taps][in][out] */
+void iq_fold_weights(const iq_fold *fold, const iq_tensor_view *kernel, const iq_fold_shape *shape, const double *scale,
+                     float *weights);
 
 #endif

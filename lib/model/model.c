@@ -19,8 +19,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, ALIGNMENT_FLOATS = ALIGNMENT / sizeof(float) };
-
 struct imgq_model {
     imgq_env *env; /* held */
     atomic_size_t holders;
@@ -31,78 +29,88 @@ struct imgq_model {
     float bn_eps;
     imgq_recipe recipe;
     const char *const *labels; /* classes of them */
-    float *block;              /* all folded weights and biases */
+    iq_weights *set;           /* held: what named points into, and where sessions' weights come from */
+    iq_named named;
+    double *scales[IQ_RESNET50_LAYERS]; /* of the channels, by batch norm; the head has none */
+    float *biases[IQ_RESNET50_LAYERS];  /* folded */
     iq_layer ops[IQ_RESNET50_OPS];
+    size_t sources[IQ_RESNET50_OPS]; /* the layer of the three above that an op is */
     iq_net net;
     iq_packs *packs; /* of the weights, as sessions ask for them */
 };
 
-static size_t aligned_floats(size_t floats)
+static iq_fold fold_of(const imgq_model *model)
 {
-    return (floats + ALIGNMENT_FLOATS - 1) / ALIGNMENT_FLOATS * ALIGNMENT_FLOATS;
+    return (iq_fold){
+        .path = model->set->path, .hwio = iq_family_is_keras(model->named.family), .bn_eps = model->bn_eps};
 }
 
-static size_t conv_floats(const iq_resnet50_conv *conv)
+static iq_fold_shape shape_of(const imgq_model *model, size_t layer)
 {
-    return (size_t)conv->kernel * conv->kernel * conv->in_channels * conv->out_channels;
+    if (layer == IQ_RESNET50_HEAD)
+        return (iq_fold_shape){.taps = 1, .in = IQ_RESNET50_FEATURES, .out = model->classes};
+    const iq_resnet50_conv conv = iq_resnet50_conv_at(layer);
+    return (iq_fold_shape){.taps = (size_t)conv.kernel * conv.kernel, .in = conv.in_channels, .out = conv.out_channels};
 }
 
-/* Floats of weights and biases together, each on its own cache lines. */
-static size_t block_floats(uint32_t classes)
+/* What batch norm comes to: all that is folded before a session asks. */
+static imgq_status fold_norms(imgq_model *model, imgq_error *err)
 {
-    size_t total = aligned_floats((size_t)IQ_RESNET50_FEATURES * classes) + aligned_floats(classes);
-    for (size_t i = 0; i < IQ_RESNET50_CONVS; i++) {
-        const iq_resnet50_conv conv = iq_resnet50_conv_at(i);
-        total += aligned_floats(conv_floats(&conv)) + aligned_floats(conv.out_channels);
-    }
-    return total;
-}
-
-static float *cut(float **at, size_t floats)
-{
-    float *piece = *at;
-    *at += aligned_floats(floats);
-    return piece;
-}
-
-static imgq_status fold_all(imgq_model *model, const iq_named *named, const iq_fold *fold, imgq_error *err)
-{
-    iq_resnet50_weights folded[IQ_RESNET50_LAYERS];
-    float *at = model->block;
+    const iq_fold fold = fold_of(model);
     imgq_status status = IMGQ_OK;
-    for (size_t i = 0; i < IQ_RESNET50_CONVS && status == IMGQ_OK; i++) {
-        const iq_resnet50_conv conv = iq_resnet50_conv_at(i);
-        float *weights = cut(&at, conv_floats(&conv)), *bias = cut(&at, conv.out_channels);
-        folded[i] = (iq_resnet50_weights){weights, bias};
-        status = iq_fold_conv(fold, &named->layers[i], &conv, weights, bias, err);
+    for (size_t i = 0; i < IQ_RESNET50_LAYERS && status == IMGQ_OK; i++) {
+        const iq_named_layer *layer = &model->named.layers[i];
+        const size_t channels = shape_of(model, i).out;
+        model->biases[i] = iq_arena_alloc(&model->arena, channels * sizeof *model->biases[i]);
+        if (model->biases[i] == NULL)
+            return iq_fail_nomem(err, channels * sizeof *model->biases[i]);
+        if (i == IQ_RESNET50_HEAD)
+            return iq_fold_bias(&fold, layer->roles[IQ_ROLE_BIAS], channels, model->biases[i], err);
+        model->scales[i] = iq_arena_alloc(&model->arena, channels * sizeof *model->scales[i]);
+        if (model->scales[i] == NULL)
+            return iq_fail_nomem(err, channels * sizeof *model->scales[i]);
+        status = iq_fold_norm(&fold, layer, channels, model->scales[i], model->biases[i], err);
     }
-    if (status != IMGQ_OK)
-        return status;
-    float *weights = cut(&at, (size_t)IQ_RESNET50_FEATURES * model->classes), *bias = cut(&at, model->classes);
-    folded[IQ_RESNET50_HEAD] = (iq_resnet50_weights){weights, bias};
-    status = iq_fold_head(fold, &named->layers[IQ_RESNET50_HEAD], model->classes, weights, bias, err);
-    if (status != IMGQ_OK)
-        return status;
-    iq_resnet50_build(model->layout, model->classes, folded, model->ops);
-    model->net = (iq_net){.layers = model->ops, .count = IQ_RESNET50_OPS, .in_channels = 3};
-    return IMGQ_OK;
+    return status;
 }
 
-static imgq_status pack(imgq_model *model, const iq_weights *set, const iq_named *named, imgq_error *err)
+/* One pass over all bytes of the file: the hash, and whether its numbers are numbers. */
+static imgq_status read_all(imgq_model *model, imgq_error *err)
 {
-    const size_t head = (size_t)IQ_RESNET50_FEATURES * model->classes;
-    const size_t scratch_floats = head > IQ_FOLD_SCRATCH_FLOATS ? head : IQ_FOLD_SCRATCH_FLOATS;
-    const size_t bytes = block_floats(model->classes) * sizeof(float);
-    iq_fold fold = {.path = set->path, .hwio = iq_family_is_keras(named->family), .bn_eps = model->bn_eps};
-    model->block = iq_alloc_aligned(model->env, bytes, ALIGNMENT);
-    if (model->block == NULL)
-        return iq_fail_nomem(err, bytes);
-    fold.scratch = iq_alloc_aligned(model->env, scratch_floats * sizeof(float), ALIGNMENT);
-    if (fold.scratch == NULL)
-        return iq_fail_nomem(err, scratch_floats * sizeof(float));
-    imgq_status status = fold_all(model, named, &fold, err);
-    iq_free(model->env, fold.scratch);
+    const iq_fold fold = fold_of(model);
+    float *largest = iq_alloc_array(model->env, model->set->count, sizeof *largest);
+    if (largest == NULL)
+        return iq_fail_nomem(err, model->set->count * sizeof *largest);
+    imgq_status status = iq_weights_hash(model->set, model->hash, largest, err);
+    for (size_t i = 0; i < IQ_RESNET50_LAYERS && status == IMGQ_OK; i++) {
+        const iq_tensor_view *kernel = model->named.layers[i].roles[IQ_ROLE_KERNEL];
+        const iq_fold_shape shape = shape_of(model, i);
+        status = iq_fold_check(&fold, kernel, &shape, model->scales[i], largest[kernel - model->set->tensors], err);
+    }
+    iq_free(model->env, largest);
     return status;
+}
+
+static imgq_status read_weights(void *user, size_t op, float *out, imgq_error *err)
+{
+    const imgq_model *model = user;
+    const size_t layer = model->sources[op];
+    const iq_fold fold = fold_of(model);
+    const iq_fold_shape shape = shape_of(model, layer);
+    imgq_status status = iq_weights_check_files(model->set, err);
+    if (status == IMGQ_OK)
+        iq_fold_weights(&fold, model->named.layers[layer].roles[IQ_ROLE_KERNEL], &shape, model->scales[layer], out);
+    return status;
+}
+
+static void make_net(imgq_model *model)
+{
+    iq_resnet50_build(model->layout, model->classes, (const float *const *)model->biases, model->ops, model->sources);
+    model->net = (iq_net){.layers = model->ops,
+                          .count = IQ_RESNET50_OPS,
+                          .in_channels = 3,
+                          .read_weights = read_weights,
+                          .read_user = model};
 }
 
 /* The last part of the path, without its ending. */
@@ -193,24 +201,28 @@ static imgq_status choose_labels(imgq_model *model, const iq_weights *set, const
 /* Cheap checks before expensive ones: a wrong file is refused before its bytes are touched. */
 static imgq_status build(imgq_model *model, const iq_weights *set, const imgq_model_options *options, imgq_error *err)
 {
-    iq_named named;
-    imgq_status status = iq_names_resolve(set, &named, err);
+    imgq_status status = iq_names_resolve(set, &model->named, err);
     if (status != IMGQ_OK)
         return status;
-    model->classes = named.classes;
-    status = choose_layout(model, set, named.family, options, err);
+    const iq_family family = model->named.family;
+    model->classes = model->named.classes;
+    status = choose_layout(model, set, family, options, err);
     if (status == IMGQ_OK)
-        status = iq_profile_choose(set, named.family, options->profile, &model->recipe, err);
+        status = iq_profile_choose(set, family, options->profile, &model->recipe, err);
     if (status == IMGQ_OK)
         status = choose_name(model, set, options->name, err);
     if (status == IMGQ_OK)
         status = choose_labels(model, set, options->labels_path, err);
     if (status == IMGQ_OK)
-        status = pack(model, set, &named, err);
-    return status == IMGQ_OK ? iq_weights_hash(set, model->hash, err) : status;
+        status = fold_norms(model, err);
+    if (status == IMGQ_OK)
+        status = read_all(model, err);
+    if (status == IMGQ_OK)
+        make_net(model);
+    return status;
 }
 
-imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights, const imgq_model_options *options,
+imgq_status iq_model_from_weights(imgq_env *env, iq_weights *weights, const imgq_model_options *options,
                                   imgq_model **out, imgq_error *err)
 {
     *out = NULL;
@@ -223,8 +235,9 @@ imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights, cons
         return iq_fail_nomem(err, sizeof *model);
     model->env = iq_env_hold(env);
     model->arena.env = env;
+    model->set = iq_weights_hold(weights);
     atomic_init(&model->holders, 1);
-    status = iq_packs_create(env, &model->packs, err);
+    status = iq_packs_create(env, &model->net, &model->packs, err);
     if (status == IMGQ_OK)
         status = build(model, weights, &chosen, err);
     if (status != IMGQ_OK) {
@@ -305,6 +318,11 @@ iq_packs *iq_model_packs(const imgq_model *model)
     return model->packs;
 }
 
+void iq_model_rest(const imgq_model *model)
+{
+    iq_weights_rest(model->set);
+}
+
 void imgq_model_close(imgq_model *model)
 {
     /* The last holder must see all that the others did before they let go. */
@@ -312,7 +330,7 @@ void imgq_model_close(imgq_model *model)
         return;
     imgq_env *env = model->env;
     iq_packs_destroy(model->packs);
-    iq_free(env, model->block);
+    iq_weights_destroy(model->set);
     iq_arena_release(&model->arena);
     iq_free(env, model);
     imgq_env_destroy(env);

@@ -13,5 +13,7 @@ imgq_env *iq_model_env(const imgq_model *model);
 const iq_net *iq_model_net(const imgq_model *model);
 /** Shared by all sessions. */
 iq_packs *iq_model_packs(const imgq_model *model);
+/** A session has its weights: the file's pages are not wanted for now. */
+void iq_model_rest(const imgq_model *model);
 
 #endif

@@ -44,48 +44,58 @@ static bool has_stride(const iq_resnet50_conv *conv, uint32_t layout)
     return conv->stage > 1 && conv->block == 0 && (conv->branch == 0 || conv->branch == strided_branch);
 }
 
-static iq_layer conv_layer(size_t index, uint32_t layout, uint32_t input, const iq_resnet50_weights *weights)
+/* A network in the making. */
+typedef struct builder {
+    uint32_t layout;
+    const float *const *biases;
+    iq_layer *ops;
+    size_t *sources;
+} builder;
+
+static void put_conv(const builder *b, uint32_t op, size_t index, uint32_t input)
 {
     const iq_resnet50_conv conv = iq_resnet50_conv_at(index);
-    return (iq_layer){
+    b->sources[op] = index;
+    b->ops[op] = (iq_layer){
         .op = IQ_OP_CONV,
         .input = input,
         .residual = IQ_NO_VALUE,
         .kernel = conv.kernel,
-        .stride = conv.stage == 0 || has_stride(&conv, layout) ? 2 : 1,
+        .stride = conv.stage == 0 || has_stride(&conv, b->layout) ? 2 : 1,
         .pad = conv.kernel / 2,
         .in_channels = conv.in_channels,
         .out_channels = conv.out_channels,
         .relu = conv.branch == 1 || conv.branch == 2 || conv.stage == 0,
-        .weights = weights[index].weights,
-        .bias = weights[index].bias,
+        .bias = b->biases[index],
     };
 }
 
 /* Adds the layers of one block from weights `index` on. @param op the next free place @return the place behind them */
-static uint32_t add_block(uint32_t layout, size_t index, bool first, const iq_resnet50_weights *weights, iq_layer *ops,
-                          uint32_t op)
+static uint32_t add_block(const builder *b, size_t index, bool first, uint32_t op)
 {
     const uint32_t input = op; /* the value that the layer before made */
     uint32_t residual = input;
     if (first) {
-        ops[op] = conv_layer(index + 3, layout, input, weights);
+        put_conv(b, op, index + 3, input);
         residual = ++op;
     }
-    ops[op] = conv_layer(index, layout, input, weights);
+    put_conv(b, op, index, input);
     op++;
-    ops[op] = conv_layer(index + 1, layout, op, weights);
+    put_conv(b, op, index + 1, op);
     op++;
-    ops[op] = conv_layer(index + 2, layout, op, weights);
-    ops[op].residual = residual;
-    ops[op].relu = 1;
+    put_conv(b, op, index + 2, op);
+    b->ops[op].residual = residual;
+    b->ops[op].relu = 1;
     return op + 1;
 }
 
-void iq_resnet50_build(uint32_t layout, uint32_t classes, const iq_resnet50_weights *weights, iq_layer *ops)
+void iq_resnet50_build(uint32_t layout, uint32_t classes, const float *const *biases, iq_layer *ops, size_t *sources)
 {
+    const builder b = {.layout = layout, .biases = biases, .ops = ops, .sources = sources};
+    for (size_t i = 0; i < IQ_RESNET50_OPS; i++)
+        sources[i] = IQ_RESNET50_LAYERS; /* none */
     uint32_t op = 0;
-    ops[op] = conv_layer(0, layout, 0, weights);
+    put_conv(&b, op, 0, 0);
     op++;
     ops[op] = (iq_layer){.op = IQ_OP_MAX_POOL,
                          .input = op,
@@ -98,7 +108,7 @@ void iq_resnet50_build(uint32_t layout, uint32_t classes, const iq_resnet50_weig
     op++;
     for (size_t index = 1; index < IQ_RESNET50_CONVS;) {
         const bool first = iq_resnet50_conv_at(index).block == 0;
-        op = add_block(layout, index, first, weights, ops, op);
+        op = add_block(&b, index, first, op);
         index += first ? 4 : 3;
     }
     ops[op] = (iq_layer){.op = IQ_OP_GLOBAL_AVERAGE,
@@ -112,6 +122,6 @@ void iq_resnet50_build(uint32_t layout, uint32_t classes, const iq_resnet50_weig
                          .residual = IQ_NO_VALUE,
                          .in_channels = IQ_RESNET50_FEATURES,
                          .out_channels = classes,
-                         .weights = weights[IQ_RESNET50_HEAD].weights,
-                         .bias = weights[IQ_RESNET50_HEAD].bias};
+                         .bias = biases[IQ_RESNET50_HEAD]};
+    sources[op] = IQ_RESNET50_HEAD;
 }

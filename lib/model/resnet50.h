@@ -26,15 +26,12 @@ typedef struct iq_resnet50_conv {
     uint32_t kernel, in_channels, out_channels;
 } iq_resnet50_conv;
 
-/** Folded weights of one layer, as iq_layer wants them. */
-typedef struct iq_resnet50_weights {
-    const float *weights, *bias;
-} iq_resnet50_weights;
-
 /** @param index 0..IQ_RESNET50_CONVS - 1 */
 iq_resnet50_conv iq_resnet50_conv_at(size_t index);
-/** @param layout  IMGQ_LAYOUT_V1: a stage's stride is in the 1x1 of branch 1; IMGQ_LAYOUT_V1_5: in the 3x3
- *  @param weights IQ_RESNET50_LAYERS of them @param ops out, IQ_RESNET50_OPS of them */
-void iq_resnet50_build(uint32_t layout, uint32_t classes, const iq_resnet50_weights *weights, iq_layer *ops);
+/** Layers without weights, which the net reads when they are wanted.
+ *  @param layout IMGQ_LAYOUT_V1: a stage's stride is in the 1x1 of branch 1; IMGQ_LAYOUT_V1_5: in the 3x3
+ *  @param biases IQ_RESNET50_LAYERS of them, borrowed by the ops @param ops out, IQ_RESNET50_OPS of them
+ *  @param sources out, IQ_RESNET50_OPS: which of the layers that have weights each op is */
+void iq_resnet50_build(uint32_t layout, uint32_t classes, const float *const *biases, iq_layer *ops, size_t *sources);
 
 #endif

@@ -13,8 +13,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 64 << 20 };
@@ -199,40 +197,11 @@ imgq_status iq_safetensors_parse(iq_weights *set, const uint8_t *bytes, size_t l
     return status;
 }
 
-static void unmap(imgq_env *env, void *user, size_t len)
-{
-    (void)env;
-    munmap(user, len);
-}
-
 static imgq_status fail_io(const char *path, int sys_errno, imgq_error *err)
 {
     char why[96];
     return iq_fail(err, sys_errno == ENOENT || sys_errno == ENOTDIR ? IMGQ_E_NOTFOUND : IMGQ_E_IO, sys_errno,
                    "read model %s: %s", iq_shown_path(path), iq_strerror(sys_errno, why, sizeof why));
-}
-
-/* Whole files only: a folder or a pipe has no size to check offsets against. */
-static imgq_status map_file(iq_weights *set, int file, const uint8_t **bytes, size_t *len, imgq_error *err)
-{
-    struct stat st;
-    *bytes = (const uint8_t *)"";
-    *len = 0;
-    if (fstat(file, &st) != 0)
-        return fail_io(set->path, errno, err);
-    if (!S_ISREG(st.st_mode))
-        return iq_fail(err, IMGQ_E_FORMAT, 0, "read model %s: this is %s, not a safetensors file",
-                       iq_shown_path(set->path), S_ISDIR(st.st_mode) ? "a folder" : "a device or a pipe");
-    if (st.st_size == 0)
-        return IMGQ_OK;
-    void *mapping = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    if (mapping == MAP_FAILED)
-        return errno == ENOMEM ? iq_fail_nomem(err, (size_t)st.st_size) : fail_io(set->path, errno, err);
-    /* Advice only: all of it is about to be read once, front to back or nearly so. */
-    (void)madvise(mapping, (size_t)st.st_size, MADV_WILLNEED);
-    *bytes = mapping;
-    *len = (size_t)st.st_size;
-    return iq_weights_own(set, unmap, mapping, *len, err);
 }
 
 imgq_status iq_weights_open_safetensors(imgq_env *env, const char *path, iq_weights **out, imgq_error *err)
@@ -247,8 +216,9 @@ imgq_status iq_weights_open_safetensors(imgq_env *env, const char *path, iq_weig
         return fail_io(path, errno, err);
     imgq_status status = iq_weights_create(env, IQ_SOURCE_SAFETENSORS, path, &set, err);
     if (status == IMGQ_OK)
-        status = map_file(set, file, &bytes, &len, err);
-    close(file);
+        status = iq_weights_map(set, file, NULL, &bytes, &len, err);
+    else
+        close(file);
     if (status == IMGQ_OK)
         status = iq_safetensors_parse(set, bytes, len, err);
     if (status == IMGQ_OK)

@@ -37,8 +37,8 @@ static bool is_known_precision(const char *precision)
 static imgq_status check_options(imgq_session_options *options, imgq_error *err)
 {
     if (!is_known_precision(options->precision))
-        return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "precision '%.40s' is not built in: choose from highest, high, medium",
-                       options->precision);
+        return iq_fail(err, IMGQ_E_UNSUPPORTED, 0,
+                       "precision '%.40s' is not built in: choose from highest, high, medium", options->precision);
     if (options->max_batch > MAX_BATCH || options->threads > MAX_THREADS)
         return iq_fail(err, IMGQ_E_INVALID, 0, "a batch of %zu on %zu threads, the limits are %d and %d",
                        options->max_batch, options->threads, MAX_BATCH, MAX_THREADS);
@@ -67,6 +67,7 @@ static imgq_status build(imgq_session *session, const imgq_session_options *opti
     session->image_floats = (size_t)recipe->crop_height * recipe->crop_width * 3;
     imgq_status status =
         iq_forward_create(session->env, iq_model_net(session->model), &forward, &session->forward, err);
+    iq_model_rest(session->model);
     if (status != IMGQ_OK)
         return status;
     session->image = iq_alloc_array(session->env, session->image_floats, sizeof *session->image);

@@ -43,6 +43,7 @@ imgq_status iq_weights_create(imgq_env *env, uint32_t source, const char *path, 
     if (set == NULL)
         return iq_fail_nomem(err, sizeof *set);
     set->env = iq_env_hold(env);
+    atomic_init(&set->holders, 1);
     set->arena.env = env;
     set->source = source;
     set->path = iq_arena_strndup(&set->arena, path, strlen(path));
@@ -176,9 +177,16 @@ const iq_tensor_view *iq_weights_find(const iq_weights *set, const char *name)
     return NULL;
 }
 
+iq_weights *iq_weights_hold(iq_weights *set)
+{
+    atomic_fetch_add_explicit(&set->holders, 1, memory_order_relaxed);
+    return set;
+}
+
 void iq_weights_destroy(iq_weights *set)
 {
-    if (set == NULL)
+    /* The last holder must see all that the others did before they let go. */
+    if (set == NULL || atomic_fetch_sub_explicit(&set->holders, 1, memory_order_acq_rel) > 1)
         return;
     imgq_env *env = set->env;
     for (struct iq_weights_owner *owner = set->owners; owner != NULL; owner = owner->next)

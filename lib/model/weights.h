@@ -13,6 +13,7 @@
 #ifndef IQ_MODEL_WEIGHTS_H
 #define IQ_MODEL_WEIGHTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,14 +46,16 @@ typedef struct iq_tensor_view {
 
 enum { IQ_SOURCE_SAFETENSORS = 1, IQ_SOURCE_KERAS_H5 = 2, IQ_SOURCE_TFJS = 3 };
 
-/** One thread builds it; then it is only read. */
+/** One thread builds it; then it is only read, by any thread. */
 typedef struct iq_weights {
-    imgq_env *env;  /* held */
+    imgq_env *env; /* held */
+    atomic_size_t holders;
     iq_arena arena; /* names and texts */
     iq_tensor_view *tensors;
     size_t count, cap;
     struct iq_weights_meta *metas; /* iq_weights_meta() */
     struct iq_weights_owner *owners;
+    struct iq_weights_file *files;
 
     uint32_t source;     /* IQ_SOURCE_... */
     const char *path;    /* as the user wrote it, for messages */
@@ -85,6 +88,20 @@ IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_add(iq_weights *set, const char *n
 IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_own(iq_weights *set,
                                                   void (*release)(imgq_env *env, void *user, size_t len), void *user,
                                                   size_t len, imgq_error *err);
+/** Maps a file, or a shard of one, for tensors to be borrowed from: memory that the kernel can always have back. It
+ * stays mapped and open while the set lives, and must not be written to meanwhile (another file may take its name).
+ *  @param file  open for reading; given: closed with the set, on failure at once
+ *  @param at    where to, in memory of iq_weights_reserve(); NULL: anywhere
+ *  @param bytes out; never NULL
+ *  @return IMGQ_OK; IMGQ_E_FORMAT (no regular file); IMGQ_E_IO; IMGQ_E_NOMEM */
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_map(iq_weights *set, int file, void *at, const uint8_t **bytes,
+                                                  size_t *len, imgq_error *err);
+/** Addresses without memory, for shards to be mapped one behind the other. @return NULL: none left */
+IQ_SHARED void *iq_weights_reserve(iq_weights *set, size_t bytes);
+/** IMGQ_OK; IMGQ_E_CORRUPT: a mapped file has been written to since, and its bytes cannot be trusted, or touched. */
+IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_check_files(const iq_weights *set, imgq_error *err);
+/** Gives back the pages of mapped files that were read: they are read again when they are wanted again. */
+IQ_SHARED void iq_weights_rest(const iq_weights *set);
 /** A block of the env's allocator that lives as long as the set: where a reader decodes tensors into. NULL: no memory
  */
 IQ_SHARED void *iq_weights_alloc(iq_weights *set, size_t bytes);
@@ -97,7 +114,9 @@ IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_set_meta(iq_weights *set, const ch
 IQ_SHARED const char *iq_weights_meta(const iq_weights *set, const char *key);
 /** By exact name; NULL: none. */
 IQ_SHARED const iq_tensor_view *iq_weights_find(const iq_weights *set, const char *name);
-/** NULL is a no-op. */
+/** One more holder. @return set */
+IQ_SHARED iq_weights *iq_weights_hold(iq_weights *set);
+/** The last holder ends it. NULL is a no-op. */
 IQ_SHARED void iq_weights_destroy(iq_weights *set);
 
 /** Maps a safetensors file and checks all of its header; fills the fields above from its metadata and from a
@@ -110,11 +129,12 @@ IQ_SHARED imgq_status iq_weights_refuse(const char *path, const void *head, size
                                         imgq_error *err);
 
 /**
- * Check, fold and pack: the way from any file to a model. Works on a copy; the set may be destroyed afterwards.
+ * Check and hash: the way from any file to a model. The model holds the set and folds from it what a session asks for;
+ * the set must not change any more, but its labels and texts are copied.
  * @param options NULL: defaults; what they say goes before what the set says
  * @return as imgq_model_open()
  */
-IQ_SHARED IMGQ_CHECKED imgq_status iq_model_from_weights(imgq_env *env, const iq_weights *weights,
+IQ_SHARED IMGQ_CHECKED imgq_status iq_model_from_weights(imgq_env *env, iq_weights *weights,
                                                          const imgq_model_options *options, imgq_model **out,
                                                          imgq_error *err);
 /** The epsilon that was folded in. */

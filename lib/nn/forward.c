@@ -28,7 +28,8 @@ enum {
 /* How a layer is computed. */
 typedef struct step {
     const iq_conv_kernel *kernel; /* conv and dense */
-    const float *packed;          /* shared */
+    const float *weights;         /* shared, plain; NULL: the kernel reads packed */
+    const float *packed;          /* shared; NULL: the kernel reads weights */
 } step;
 
 struct iq_forward {
@@ -91,7 +92,7 @@ static iq_conv conv_of(const iq_forward *forward, size_t i, size_t images)
         .out_step = out->step,
         .residual_step = layer->residual == IQ_NO_VALUE ? 0 : plan->values[layer->residual].step,
         .set = forward->engine.set,
-        .weights = layer->weights,
+        .weights = forward->steps[i].weights,
         .bias = layer->bias,
         .packed = forward->steps[i].packed,
     };
@@ -294,14 +295,13 @@ static imgq_status choose_kernels(iq_forward *forward, size_t group, imgq_error 
         /* Only whether there is one matters here. */
         conv.residual = forward->plan.net.layers[i].residual == IQ_NO_VALUE ? NULL : conv.bias;
         forward->steps[i].kernel = iq_dispatch_conv(&forward->engine, &conv);
-        if (forward->steps[i].kernel->packed_floats != NULL)
-            wanted[wishes++] = (iq_pack){.kernel = forward->steps[i].kernel, .conv = conv};
+        wanted[wishes++] = (iq_pack){.kernel = forward->steps[i].kernel, .layer = i, .conv = conv};
     }
-    imgq_status status = iq_packs_get(forward->packs, wanted, wishes, err);
-    wishes = 0;
-    for (size_t i = 0; i < count && status == IMGQ_OK; i++)
-        if (forward->steps[i].kernel != NULL && forward->steps[i].kernel->packed_floats != NULL)
-            forward->steps[i].packed = wanted[wishes++].data;
+    imgq_status status = iq_packs_get(forward->packs, forward->pool, wanted, wishes, err);
+    for (size_t w = 0; w < wishes && status == IMGQ_OK; w++) {
+        step *s = &forward->steps[wanted[w].layer];
+        *(s->kernel->packed_floats != NULL ? &s->packed : &s->weights) = wanted[w].data;
+    }
     iq_free(forward->env, wanted);
     return status;
 }
@@ -336,7 +336,7 @@ static imgq_status plan_forward(iq_forward *forward, const iq_net *net, const iq
     if (forward->steps == NULL)
         return iq_fail_nomem(err, net->count * sizeof *forward->steps);
     if (options->packs == NULL)
-        status = iq_packs_create(env, &forward->own_packs, err);
+        status = iq_packs_create(env, net, &forward->own_packs, err);
     forward->packs = options->packs != NULL ? options->packs : forward->own_packs;
     if (status == IMGQ_OK)
         status = choose_kernels(forward, group, err);
@@ -354,12 +354,12 @@ imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward
     const size_t group = options->max_images < GROUP_IMAGES ? options->max_images : GROUP_IMAGES;
     imgq_status status = iq_dispatch_engine(options->engine, options->isa, &forward->engine, err);
     if (status == IMGQ_OK)
+        status = iq_pool_create(env, options->threads, "imgq-forward", &forward->pool, err);
+    if (status == IMGQ_OK)
         status = plan_forward(forward, net, options, group, err);
     if (status == IMGQ_OK)
         status = iq_workspace_create(env, &forward->plan, group, options->threads, scratch_floats(forward, group),
                                      &forward->workspace, err);
-    if (status == IMGQ_OK)
-        status = iq_pool_create(env, options->threads, "imgq-forward", &forward->pool, err);
     if (status != IMGQ_OK) {
         iq_forward_destroy(forward);
         return status;

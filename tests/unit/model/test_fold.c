@@ -4,6 +4,7 @@
 
 #include "model/fold.h"
 #include "model/hash.h"
+#include "model/widen.h"
 
 #include "support/check.h"
 
@@ -26,8 +27,6 @@ typedef struct layer {
     iq_tensor_view views[IQ_ROLES];
     iq_named_layer named;
 } layer;
-
-static const iq_resnet50_conv conv = {.kernel = K, .in_channels = IN, .out_channels = OUT};
 
 static void make_layer(layer *l, bool hwio)
 {
@@ -54,10 +53,15 @@ static void make_layer(layer *l, bool hwio)
 
 static imgq_status fold_layer(const layer *l, bool hwio, float *weights, float *bias, imgq_error *err)
 {
-    iq_fold fold = {.path = "m", .hwio = hwio, .bn_eps = 1e-3f};
-    fold.scratch = malloc(IQ_FOLD_SCRATCH_FLOATS * sizeof(float));
-    imgq_status status = iq_fold_conv(&fold, &l->named, &conv, weights, bias, err);
-    free(fold.scratch);
+    const iq_fold fold = {.path = "m", .hwio = hwio, .bn_eps = 1e-3f};
+    const iq_fold_shape shape = {.taps = K * K, .in = IN, .out = OUT};
+    const iq_tensor_view *kernel = l->named.roles[IQ_ROLE_KERNEL];
+    double scale[OUT];
+    imgq_status status = iq_fold_norm(&fold, &l->named, OUT, scale, bias, err);
+    if (status == IMGQ_OK)
+        status = iq_fold_check(&fold, kernel, &shape, scale, iq_view_largest(kernel, 0, KERNEL), err);
+    if (status == IMGQ_OK)
+        iq_fold_weights(&fold, kernel, &shape, scale, weights);
     return status;
 }
 
@@ -121,15 +125,11 @@ static void widen_through_a_head(uint32_t dtype, int exponent_bits)
     while (count % IQ_RESNET50_FEATURES != 0)
         halves[count++] = 0;
     const uint32_t classes = (uint32_t)(count / IQ_RESNET50_FEATURES);
-    const float zeros[64] = {0};
     const iq_tensor_view kernel = {.name = "k", .dtype = dtype, .data = (const uint8_t *)halves, .bytes = 2 * count};
-    const iq_tensor_view bias = {
-        .name = "b", .dtype = IQ_DTYPE_F32, .data = (const uint8_t *)zeros, .bytes = 4 * classes};
-    const iq_named_layer head = {.roles = {&kernel, &bias}};
+    const iq_fold_shape shape = {.taps = 1, .in = IQ_RESNET50_FEATURES, .out = classes};
     const iq_fold fold = {.path = "m", .hwio = true};
-    float *out = malloc(count * sizeof *out), out_bias[64];
-    imgq_error err;
-    CHECK_OK(iq_fold_head(&fold, &head, classes, out, out_bias, &err));
+    float *out = malloc(count * sizeof *out);
+    iq_fold_weights(&fold, &kernel, &shape, NULL, out);
     for (size_t i = 0; i < count; i++)
         if (!CHECK_NEAR(meaning(halves[i], exponent_bits), (double)out[i], 0) ||
             !CHECK_EQ_INT(halves[i] >> 15, signbit(out[i]) != 0))
@@ -201,7 +201,7 @@ static void hash_of(bool turned, int change, char hex[65])
     if (turned)
         CHECK_OK(iq_weights_add(set, "bn1.num_batches_tracked", IQ_DTYPE_OTHER, NULL, 0, data, 8, &err));
     CHECK_OK(iq_weights_set_meta(set, "imgq.name", turned ? "one" : "two", &err));
-    CHECK_OK(iq_weights_hash(set, hex, &err));
+    CHECK_OK(iq_weights_hash(set, hex, NULL, &err));
     iq_weights_destroy(set);
 }
 

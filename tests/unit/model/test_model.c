@@ -62,8 +62,7 @@ void options_rule_over_the_file(void)
     iq_weights_destroy(set);
 }
 
-static void expect_wrong(const iq_weights *set, const imgq_model_options *options, imgq_status status,
-                         const char *message)
+static void expect_wrong(iq_weights *set, const imgq_model_options *options, imgq_status status, const char *message)
 {
     imgq_error err = {0};
     imgq_model *model = NULL;

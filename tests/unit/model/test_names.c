@@ -140,10 +140,11 @@ void a_file_of_something_else_is_refused(void)
 void the_stride_sits_where_the_layout_says(void)
 {
     for (uint32_t layout = IMGQ_LAYOUT_V1; layout <= IMGQ_LAYOUT_V1_5; layout++) {
-        static const iq_resnet50_weights none[IQ_RESNET50_LAYERS];
+        static const float *const none[IQ_RESNET50_LAYERS];
+        size_t sources[IQ_RESNET50_OPS], found = 0;
         iq_layer ops[IQ_RESNET50_OPS];
         size_t strided_1x1 = 0, strided_3x3 = 0, residuals = 0;
-        iq_resnet50_build(layout, 1000, none, ops);
+        iq_resnet50_build(layout, 1000, none, ops, sources);
         for (size_t i = 1; i < IQ_RESNET50_OPS; i++) {
             if (ops[i].op != IQ_OP_CONV)
                 continue;
@@ -151,6 +152,16 @@ void the_stride_sits_where_the_layout_says(void)
             strided_3x3 += ops[i].kernel == 3 && ops[i].stride == 2;
             residuals += ops[i].residual != IQ_NO_VALUE;
         }
+        for (size_t i = 0; i < IQ_RESNET50_OPS; i++) {
+            const bool has_weights = ops[i].op == IQ_OP_CONV || ops[i].op == IQ_OP_DENSE;
+            CHECK_EQ_INT(has_weights, sources[i] < IQ_RESNET50_LAYERS);
+            if (sources[i] >= IQ_RESNET50_CONVS)
+                continue;
+            CHECK_EQ_INT(iq_resnet50_conv_at(sources[i]).out_channels, ops[i].out_channels);
+            found += sources[i];
+        }
+        CHECK_EQ_SIZE(IQ_RESNET50_CONVS * (IQ_RESNET50_CONVS - 1) / 2, found); /* each of them once */
+        CHECK_EQ_SIZE(IQ_RESNET50_HEAD, sources[IQ_RESNET50_OPS - 1]);
         CHECK_EQ_SIZE(layout == IMGQ_LAYOUT_V1 ? 6 : 3, strided_1x1);
         CHECK_EQ_SIZE(layout == IMGQ_LAYOUT_V1 ? 0 : 3, strided_3x3);
         CHECK_EQ_SIZE(16, residuals);

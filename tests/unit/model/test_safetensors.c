@@ -182,8 +182,8 @@ void a_path_that_is_no_file_is_named(void)
     expect_open(IMGQ_E_NOTFOUND, "/nowhere/at-all.safetensors",
                 "read model /nowhere/at-all.safetensors: No such file or directory");
     expect_open(IMGQ_E_NOTFOUND, "/dev/null/model", "read model /dev/null/model: Not a directory");
-    expect_open(IMGQ_E_FORMAT, fake_folder(), ": this is a folder, not a safetensors file");
-    expect_open(IMGQ_E_FORMAT, pipe_path, ": this is a device or a pipe, not a safetensors file");
+    expect_open(IMGQ_E_FORMAT, fake_folder(), ": this is a folder, not a model file");
+    expect_open(IMGQ_E_FORMAT, pipe_path, ": this is a device or a pipe, not a model file");
     expect_open(IMGQ_E_FORMAT, fake_path("empty", "", 0), "/empty: this is empty, not a safetensors file");
     fake_clean();
 }
