@@ -10,7 +10,7 @@
 static const iq_conv_kernel *const conv_kernels[] = {
     &iq_conv_winograd_4, &iq_conv_winograd_2, &iq_conv_direct,
 #if IMGQ_HAVE_OPENBLAS
-    &iq_conv_openblas,
+    &iq_conv_openblas_winograd_4, &iq_conv_openblas_winograd_2, &iq_conv_openblas_panels, &iq_conv_openblas,
 #endif
     &iq_conv_scalar,
 };
@@ -34,6 +34,14 @@ static imgq_status choose_isa(const char *isa, iq_isa *out, imgq_error *err)
                    isa);
 }
 
+/* The plain loops stay what they are: nothing but C. */
+static const iq_kernel_set *set_of(const char *engine, iq_isa at_most)
+{
+    if (strcmp(engine, native) == 0)
+        return iq_kernels_best(at_most);
+    return strcmp(engine, iq_conv_scalar.engine) == 0 ? NULL : iq_kernels_vectors(at_most);
+}
+
 imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *engine, imgq_error *err)
 {
     char choices[128] = "auto";
@@ -48,7 +56,7 @@ imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *e
         if ((is_native && set == NULL) || (i > 0 && strcmp(name, conv_kernels[i - 1]->engine) == 0))
             continue;
         if (wanted == NULL || strcmp(wanted, "auto") == 0 || strcmp(wanted, name) == 0) {
-            *engine = (iq_engine){.name = name, .set = is_native ? set : NULL};
+            *engine = (iq_engine){.name = name, .set = set_of(name, at_most)};
             return IMGQ_OK;
         }
         const size_t len = strlen(choices);

@@ -8,11 +8,11 @@
 
 typedef struct iq_engine {
     const char *name;         /* static: scalar, openblas, native */
-    const iq_kernel_set *set; /* native: of the machine's best instruction set; else NULL */
+    const iq_kernel_set *set; /* native, openblas: of the machine's best instruction set; else NULL */
 } iq_engine;
 
 /** auto: native where the machine can, else openblas where it is built in, else scalar.
- *  @param wanted "auto", NULL or an engine's name @param isa the most that native may use: "avx512", "avx2", "scalar",
+ *  @param wanted "auto", NULL or an engine's name @param isa the most that our own kernels may use: "avx512", "avx2", "scalar",
  *  or NULL @return IMGQ_OK; IMGQ_E_UNSUPPORTED (names the choices) */
 IMGQ_CHECKED imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *engine, imgq_error *err);
 /** The engine's way to compute this convolution: the first of the table that fits. Never NULL. */

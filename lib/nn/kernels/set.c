@@ -1,6 +1,8 @@
 /* Which sets there are, best first. */
 #include "nn/kernels/set.h"
 
+#include "nn/kernels/plain.h"
+
 #if defined(__x86_64__)
 #include "nn/kernels/avx2.h"
 #include "nn/kernels/avx512.h"
@@ -25,3 +27,9 @@ const iq_kernel_set *iq_kernels_best(iq_isa at_most)
 }
 
 #endif
+
+const iq_kernel_set *iq_kernels_vectors(iq_isa at_most)
+{
+    const iq_kernel_set *best = iq_kernels_best(at_most);
+    return best != NULL ? best : &iq_kernels_plain;
+}

@@ -1,4 +1,4 @@
-/* The instruction-set side of the native engine: one set of kernels for each instruction set, behind plain pointers.
+/* The instruction-set side of the native engine, and of what lies around OpenBLAS's products: one set of kernels for each instruction set, behind plain pointers.
  * Kernels get what they read and write as addresses and steps; they know nothing of layers, images or threads. */
 #ifndef IQ_NN_KERNELS_SET_H
 #define IQ_NN_KERNELS_SET_H
@@ -37,7 +37,7 @@ typedef void (*iq_tile_fn)(const iq_tile *tile);
  *  pixel's bits do not depend on the tile that holds it. */
 typedef struct iq_kernel_set {
     iq_isa isa;
-    size_t cols;                  /* output channels of a tile */
+    size_t cols;                  /* output channels of a tile; 0: the set has no tiles */
     iq_tile_fn tile[IQ_TILE + 1]; /* [n]: a tile of n pixels; 1..IQ_RUN + 1 and IQ_TILE are there */
     size_t lanes;                 /* the transforms below want channels in multiples of it */
     /** Winograd's input transform of one tile, side (tile + 2): output [side x side] points, point_step apart.
@@ -55,5 +55,7 @@ enum { IQ_WINOGRAD_2 = 0, IQ_WINOGRAD_4 = 1 };
 
 /** The best set that the machine runs and the mask allows, or NULL. */
 const iq_kernel_set *iq_kernels_best(iq_isa at_most);
+/** As above, but where there is none that of any machine, which has everything but tiles. */
+const iq_kernel_set *iq_kernels_vectors(iq_isa at_most);
 
 #endif

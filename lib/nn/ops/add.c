@@ -7,14 +7,14 @@ static inline float rectified(float value)
     return 0.0f > value ? 0.0f : value;
 }
 
-void iq_add_bias(float *restrict values, const float *restrict residual, const float *restrict bias, size_t rows,
-                 size_t cols, size_t step, bool relu)
+void iq_add_bias(float *restrict values, size_t step, const float *restrict residual, size_t residual_step,
+                 const float *restrict bias, size_t rows, size_t cols, bool relu)
 {
     for (size_t r = 0; r < rows; r++, values += step) {
         if (residual != NULL) {
             for (size_t c = 0; c < cols; c++)
                 values[c] += bias[c] + residual[c];
-            residual += step;
+            residual += residual_step;
         } else {
             for (size_t c = 0; c < cols; c++)
                 values[c] += bias[c];

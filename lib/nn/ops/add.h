@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** values += bias (+ residual), then ReLU. @param step floats from row to row of values and residual
+/** values += bias (+ residual), then ReLU. @param step floats from row to row
  *  @param residual NULL: none; not values @param bias cols floats */
-void iq_add_bias(float *restrict values, const float *restrict residual, const float *restrict bias, size_t rows,
-                 size_t cols, size_t step, bool relu);
+void iq_add_bias(float *restrict values, size_t step, const float *restrict residual, size_t residual_step,
+                 const float *restrict bias, size_t rows, size_t cols, bool relu);
 
 #endif

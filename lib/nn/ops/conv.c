@@ -30,12 +30,22 @@ iq_conv_part iq_conv_part_at(const iq_conv *conv, const iq_conv_split *split, si
     return part;
 }
 
+static void copy_pixels(const iq_conv *conv, const float *from, size_t count, float *out)
+{
+    if (conv->in_step == conv->in_channels) {
+        memcpy(out, from, count * conv->in_channels * sizeof *out);
+        return;
+    }
+    for (size_t p = 0; p < count; p++)
+        memcpy(out + p * conv->in_channels, from + p * conv->in_step, conv->in_channels * sizeof *out);
+}
+
 /* The kernel-wide stretch of one input line that a window sees. x is the window's left edge + pad. */
 static void gather_stretch(const iq_conv *conv, const float *line, size_t x, float *out)
 {
     const size_t channels = conv->in_channels;
     if (x >= conv->pad && x - conv->pad + conv->kernel <= conv->in_width) {
-        memcpy(out, line + (x - conv->pad) * channels, conv->kernel * channels * sizeof *out);
+        copy_pixels(conv, line + (x - conv->pad) * conv->in_step, conv->kernel, out);
         return;
     }
     const size_t before = x < conv->pad ? conv->pad - x : 0;
@@ -44,13 +54,13 @@ static void gather_stretch(const iq_conv *conv, const float *line, size_t x, flo
     if (first + count > conv->in_width)
         count = first < conv->in_width ? conv->in_width - first : 0;
     memset(out, 0, before * channels * sizeof *out);
-    memcpy(out + before * channels, line + first * channels, count * channels * sizeof *out);
+    copy_pixels(conv, line + first * conv->in_step, count, out + before * channels);
     memset(out + (before + count) * channels, 0, (conv->kernel - before - count) * channels * sizeof *out);
 }
 
 void iq_conv_gather(const iq_conv *conv, size_t row, size_t rows, float *lines)
 {
-    const size_t line_floats = conv->in_width * conv->in_channels, stretch = conv->kernel * conv->in_channels;
+    const size_t line_floats = conv->in_width * conv->in_step, stretch = conv->kernel * conv->in_channels;
     for (size_t r = row; r < row + rows; r++) {
         const size_t x = r % conv->out_width * conv->stride;
         const size_t y = r / conv->out_width % conv->out_height * conv->stride;

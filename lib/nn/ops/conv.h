@@ -17,7 +17,7 @@ typedef struct iq_conv {
     size_t kernel, stride, pad;
     bool relu;
     size_t in_step, out_step, residual_step; /* at least the channels */
-    const iq_kernel_set *set;                /* of the native engine, or NULL */
+    const iq_kernel_set *set;                /* of the engines native (with tiles) and openblas, or NULL */
     const float *weights;                    /* [kernel][kernel][in_channels][out_channels] */
     const float *bias;                       /* [out_channels] */
     const float *packed;                     /* what the kernel's pack() wrote; 64-byte aligned */
@@ -62,7 +62,12 @@ typedef struct iq_conv_kernel {
 } iq_conv_kernel;
 
 extern const iq_conv_kernel iq_conv_scalar;
+/* The openblas engine's: products over panels of packed weights, where OpenBLAS has kernels for small ones; over
+ * the weights as they are; Winograd's, which want conv->set. */
+extern const iq_conv_kernel iq_conv_openblas_panels;
 extern const iq_conv_kernel iq_conv_openblas;
+extern const iq_conv_kernel iq_conv_openblas_winograd_2;
+extern const iq_conv_kernel iq_conv_openblas_winograd_4;
 /* The native engine's; they want conv->set. */
 extern const iq_conv_kernel iq_conv_direct;
 extern const iq_conv_kernel iq_conv_winograd_2;
@@ -79,12 +84,6 @@ static inline size_t iq_conv_depth(const iq_conv *conv)
     return conv->kernel * conv->kernel * conv->in_channels;
 }
 
-static inline bool iq_conv_is_packed(const iq_conv *conv)
-{
-    return conv->in_step == conv->in_channels && conv->out_step == conv->out_channels &&
-           (conv->residual == NULL || conv->residual_step == conv->out_channels);
-}
-
 static inline size_t iq_divide_up(size_t a, size_t b)
 {
     return (a + b - 1) / b;
@@ -95,8 +94,7 @@ size_t iq_conv_one_phase(const iq_conv *conv);
 /** Cut into parts of at most rows x cols, all of about one size. */
 iq_conv_split iq_conv_split_evenly(const iq_conv *conv, size_t rows, size_t cols);
 iq_conv_part iq_conv_part_at(const iq_conv *conv, const iq_conv_split *split, size_t index);
-/** The windows of `rows` output pixels from `row` on, one per line of iq_conv_depth() floats; zeros outside. The input
- *  must be packed. */
+/** The windows of `rows` output pixels from `row` on, one per line of iq_conv_depth() floats; zeros outside. */
 void iq_conv_gather(const iq_conv *conv, size_t row, size_t rows, float *lines);
 
 #endif

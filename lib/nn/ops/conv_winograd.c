@@ -2,7 +2,7 @@
  * point the channels are multiplied as matrices, and the points become pixels again. F(4x4) multiplies 4 times less
  * than the definition, F(2x2) 2.25 times; their weights are 4 and 1.8 times as many. Tiles go through in chunks whose
  * points stay in the cache. */
-#include "nn/ops/conv.h"
+#include "nn/ops/winograd.h"
 
 #include <string.h>
 
@@ -13,6 +13,7 @@ enum {
     PANEL_PARTS_MIN_COLS = 64,
     POINT_GAP = 16, /* floats between tiles: powers of two fall into one set of the cache */
     SIDE_MAX = 6,
+    PACK_COLS = 16,   /* output channels whose weights are transformed at once */
     WEIGHT_TILES = 8, /* reading the weights costs about what so many tiles cost */
     CHANNELS_MAX = 4096
 };
@@ -26,6 +27,12 @@ typedef struct shape {
     size_t in_gap, out_gap;               /* floats from tile to tile */
     size_t chunk, chunks;                 /* tiles in each but the last, and how many */
 } shape;
+
+/* Whose products they are. */
+typedef struct way {
+    size_t (*panel_cols)(const iq_conv *conv); /* 0: it cannot */
+    void (*product)(const iq_winograd_product *product);
+} way;
 
 static shape shape_of(const iq_conv *conv, size_t tile)
 {
@@ -42,11 +49,12 @@ static shape shape_of(const iq_conv *conv, size_t tile)
     return s;
 }
 
-static bool can_do(const iq_conv *conv)
+static bool can_do(const iq_conv *conv, const way *how)
 {
     return conv->set != NULL && conv->kernel == 3 && conv->stride == 1 && conv->residual == NULL &&
            conv->in_channels <= CHANNELS_MAX && conv->in_channels % conv->set->lanes == 0 &&
-           conv->out_channels % conv->set->cols == 0;
+           conv->out_channels % PACK_COLS == 0 && how->panel_cols(conv) > 0 &&
+           conv->out_channels % how->panel_cols(conv) == 0;
 }
 
 /* What an algorithm costs, in products of one pixel and one tap. */
@@ -56,14 +64,10 @@ static size_t cost(const iq_conv *conv, size_t tile)
     return (tile + 2) * (tile + 2) * (tiles + WEIGHT_TILES);
 }
 
-static bool fits_2(const iq_conv *conv)
+static bool fits(const iq_conv *conv, const way *how, size_t tile)
 {
-    return can_do(conv) && cost(conv, 2) < 9 * (iq_conv_rows(conv) + WEIGHT_TILES);
-}
-
-static bool fits_4(const iq_conv *conv)
-{
-    return fits_2(conv) && cost(conv, 4) < cost(conv, 2);
+    return can_do(conv, how) && cost(conv, 2) < 9 * (iq_conv_rows(conv) + WEIGHT_TILES) &&
+           (tile == 2 || cost(conv, 4) < cost(conv, 2));
 }
 
 static bool is_alone(const shape *s)
@@ -160,35 +164,63 @@ static size_t next_rows(size_t left)
     return iq_divide_up(left, tiles);
 }
 
-static void product(const iq_conv *conv, const shape *s, const memory *m, size_t rows, size_t part)
+static size_t native_cols(const iq_conv *conv)
+{
+    return conv->set->cols;
+}
+
+static void native_product(const iq_winograd_product *product)
 {
     static const ptrdiff_t tap = 0;
-    const size_t cols = conv->set->cols, panels = conv->out_channels / cols, depth = conv->in_channels;
-    const size_t point = part / panel_parts(conv), share = iq_divide_up(panels, panel_parts(conv));
-    const size_t from = part % panel_parts(conv) * share, to = panels - from < share ? panels : from + share;
-    const float *weights = conv->packed + conv->out_channels + point * panels * depth * cols;
-    const float *before = m->before + point * s->chunk * s->in_gap;
-    float *after = m->after + point * s->chunk * s->out_gap;
-    iq_tile tile = {.in_step = s->in_gap, .taps = &tap, .tap_count = 1, .depth = depth, .out_step = s->out_gap};
-    for (size_t p = from; p < to; p++) {
-        tile.panel = weights + p * depth * cols;
+    const iq_kernel_set *set = product->conv->set;
+    const size_t cols = product->cols, depth = product->conv->in_channels;
+    iq_tile tile = {
+        .in_step = product->before_step, .taps = &tap, .tap_count = 1, .depth = depth, .out_step = product->after_step};
+    for (size_t p = 0; p < product->panels; p++) {
+        tile.panel = product->weights + p * depth * cols;
         const size_t lines = depth * cols / 16;
-        const bool is_last = point + 1 == s->points && p + 1 == panels;
+        const bool is_last = product->is_last && p + 1 == product->panels;
         size_t fetched = 0;
-        for (size_t r = 0, n; r < rows; r += n) {
-            n = next_rows(rows - r);
+        for (size_t r = 0, n; r < product->rows; r += n) {
+            n = next_rows(product->rows - r);
             tile.next = fetched < lines && !is_last ? tile.panel + depth * cols + fetched * 16 : tile.panel;
             fetched += depth;
-            tile.input[0] = before + r * s->in_gap;
-            tile.input[1] = tile.input[0] + IQ_RUN * s->in_gap;
-            tile.output[0] = after + r * s->out_gap + p * cols;
-            tile.output[1] = tile.output[0] + IQ_RUN * s->out_gap;
-            conv->set->tile[n](&tile);
+            tile.input[0] = product->before + r * product->before_step;
+            tile.input[1] = tile.input[0] + IQ_RUN * product->before_step;
+            tile.output[0] = product->after + r * product->after_step + p * cols;
+            tile.output[1] = tile.output[0] + IQ_RUN * product->after_step;
+            set->tile[n](&tile);
         }
     }
 }
 
-static void run(const iq_conv *conv, size_t phase, size_t part, const iq_conv_scratch *scratch, size_t tile)
+static const way native = {native_cols, native_product};
+#if IMGQ_HAVE_OPENBLAS
+static const way openblas = {iq_openblas_panel_cols, iq_openblas_winograd_product};
+#endif
+
+static void multiply(const iq_conv *conv, const way *how, const shape *s, const memory *m, size_t rows, size_t part)
+{
+    const size_t cols = how->panel_cols(conv), panels = conv->out_channels / cols;
+    const size_t point = part / panel_parts(conv), share = iq_divide_up(panels, panel_parts(conv));
+    const size_t from = part % panel_parts(conv) * share, to = panels - from < share ? panels : from + share;
+    const iq_winograd_product product = {
+        .conv = conv,
+        .before = m->before + point * s->chunk * s->in_gap,
+        .before_step = s->in_gap,
+        .weights = conv->packed + conv->out_channels + (point * panels + from) * conv->in_channels * cols,
+        .panels = to - from,
+        .cols = cols,
+        .after = m->after + point * s->chunk * s->out_gap + from * cols,
+        .after_step = s->out_gap,
+        .rows = rows,
+        .is_last = point + 1 == s->points && to == panels,
+    };
+    how->product(&product);
+}
+
+static void run(const iq_conv *conv, const way *how, size_t phase, size_t part, const iq_conv_scratch *scratch,
+                size_t tile)
 {
     const shape s = shape_of(conv, tile);
     const memory m = cut(&s, is_alone(&s) ? scratch->own : scratch->shared);
@@ -197,7 +229,7 @@ static void run(const iq_conv *conv, size_t phase, size_t part, const iq_conv_sc
         for (size_t i = 0; i < tiles; i++)
             tile_in(conv, &s, &m, part, i);
         for (size_t p = 0; p < s.points * panel_parts(conv); p++)
-            product(conv, &s, &m, tiles, p);
+            multiply(conv, how, &s, &m, tiles, p);
         for (size_t i = 0; i < tiles; i++)
             tile_out(conv, &s, &m, part, i);
         return;
@@ -208,7 +240,7 @@ static void run(const iq_conv *conv, size_t phase, size_t part, const iq_conv_sc
         tile_in(conv, &s, &m, chunk, part);
         break;
     case PHASE_PRODUCT:
-        product(conv, &s, &m, chunk_tiles(&s, chunk), part);
+        multiply(conv, how, &s, &m, chunk_tiles(&s, chunk), part);
         break;
     case PHASE_OUT:
         tile_out(conv, &s, &m, chunk, part);
@@ -217,7 +249,7 @@ static void run(const iq_conv *conv, size_t phase, size_t part, const iq_conv_sc
 }
 
 /* [point][panel][in][cols] of one layer, by G g G' in double. */
-static void pack(const iq_conv *conv, float *packed, size_t tile)
+static void pack(const iq_conv *conv, const way *how, float *packed, size_t tile)
 {
     static const double to_2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
     static const double to_4[6][3] = {{1. / 4, 0, 0},
@@ -227,7 +259,7 @@ static void pack(const iq_conv *conv, float *packed, size_t tile)
                                       {1. / 24, -1. / 12, 1. / 6},
                                       {0, 0, 1}};
     const double(*g)[3] = tile == 2 ? to_2 : to_4;
-    const size_t side = tile + 2, cols = conv->set->cols, in = conv->in_channels, out = conv->out_channels;
+    const size_t side = tile + 2, cols = how->panel_cols(conv), in = conv->in_channels, out = conv->out_channels;
     memcpy(packed, conv->bias, out * sizeof *packed);
     packed += out;
     for (size_t i = 0; i < in; i++) {
@@ -262,7 +294,7 @@ static size_t shared_floats(const iq_conv *conv, size_t tile)
     return is_alone(&s) ? 0 : chunk_floats(&s);
 }
 
-#define DEFINE_KERNEL(n)                                                                                               \
+#define DEFINE_TILE(n)                                                                                                 \
     static const char *algorithm_##n(const iq_conv *conv)                                                              \
     {                                                                                                                  \
         (void)conv;                                                                                                    \
@@ -287,27 +319,39 @@ static size_t shared_floats(const iq_conv *conv, size_t tile)
     static size_t packed_floats_##n(const iq_conv *conv)                                                               \
     {                                                                                                                  \
         return conv->out_channels * (1 + (n + 2) * (n + 2) * conv->in_channels);                                       \
-    }                                                                                                                  \
-    static void pack_##n(const iq_conv *conv, float *packed)                                                           \
+    }
+
+#define DEFINE_KERNEL(name, way, n)                                                                                    \
+    static bool way##_fits_##n(const iq_conv *conv)                                                                    \
     {                                                                                                                  \
-        pack(conv, packed, n);                                                                                         \
+        return fits(conv, &way, n);                                                                                    \
     }                                                                                                                  \
-    static void run_##n(const iq_conv *conv, size_t phase, size_t part, const iq_conv_scratch *scratch)                \
+    static void way##_pack_##n(const iq_conv *conv, float *packed)                                                     \
     {                                                                                                                  \
-        run(conv, phase, part, scratch, n);                                                                            \
+        pack(conv, &way, packed, n);                                                                                   \
     }                                                                                                                  \
-    const iq_conv_kernel iq_conv_winograd_##n = {                                                                      \
-        .engine = "native",                                                                                            \
+    static void way##_run_##n(const iq_conv *conv, size_t phase, size_t part, const iq_conv_scratch *scratch)          \
+    {                                                                                                                  \
+        run(conv, &way, phase, part, scratch, n);                                                                      \
+    }                                                                                                                  \
+    const iq_conv_kernel name = {                                                                                      \
+        .engine = #way,                                                                                                \
         .algorithm = algorithm_##n,                                                                                    \
-        .fits = fits_##n,                                                                                              \
+        .fits = way##_fits_##n,                                                                                        \
         .phases = phases_##n,                                                                                          \
         .parts = parts_##n,                                                                                            \
         .own_floats = own_floats_##n,                                                                                  \
         .shared_floats = shared_floats_##n,                                                                            \
         .packed_floats = packed_floats_##n,                                                                            \
-        .pack = pack_##n,                                                                                              \
-        .run = run_##n,                                                                                                \
+        .pack = way##_pack_##n,                                                                                        \
+        .run = way##_run_##n,                                                                                          \
     }
 
-DEFINE_KERNEL(2);
-DEFINE_KERNEL(4);
+DEFINE_TILE(2)
+DEFINE_TILE(4)
+DEFINE_KERNEL(iq_conv_winograd_2, native, 2);
+DEFINE_KERNEL(iq_conv_winograd_4, native, 4);
+#if IMGQ_HAVE_OPENBLAS
+DEFINE_KERNEL(iq_conv_openblas_winograd_2, openblas, 2);
+DEFINE_KERNEL(iq_conv_openblas_winograd_4, openblas, 4);
+#endif

@@ -14,8 +14,8 @@ float *random_floats(size_t count);
 
 void both_engines_agree_with_the_definition(void);
 void engines_agree_on_every_shape_of_the_network(void);
-void native_kernels_agree_on_every_layer_of_both_networks(void);
-void native_kernels_agree_on_any_shape(void);
+void kernels_agree_on_every_layer_of_both_networks(void);
+void kernels_agree_on_any_shape(void);
 void winograd_agrees_on_any_side(void);
 void a_pixels_bits_do_not_depend_on_its_tile(void);
 void every_instruction_set_makes_the_same_bits(void);

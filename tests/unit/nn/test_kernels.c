@@ -1,5 +1,5 @@
-/* The native kernels one by one against the plain loops: every shape of both networks, thousands of others, on memory
- * whose neighbours cannot be touched. */
+/* The kernels of the engines native and openblas one by one against the plain loops: every shape of both networks,
+ * thousands of others, on memory whose neighbours cannot be touched. */
 #include "nn_tests.h"
 
 #include "nn/ops/conv.h"
@@ -14,15 +14,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const iq_conv_kernel *const kernels[] = {&iq_conv_direct, &iq_conv_winograd_2, &iq_conv_winograd_4};
+static const iq_conv_kernel *const kernels[] = {
+    &iq_conv_direct,   &iq_conv_winograd_2,      &iq_conv_winograd_4,
+#if IMGQ_HAVE_OPENBLAS
+    &iq_conv_openblas, &iq_conv_openblas_panels, &iq_conv_openblas_winograd_2, &iq_conv_openblas_winograd_4,
+#endif
+};
 
 /* Error that an algorithm may make, in units of the sum's usual size. F(4x4) multiplies by up to 100 what it takes off
  * again. */
-static const double errors[] = {4e-6, 4e-6, 6e-5};
+static const double errors[] = {4e-6, 4e-6, 6e-5, 4e-6, 4e-6, 4e-6, 6e-5};
 
 enum { KERNELS = sizeof kernels / sizeof *kernels, SETS_MAX = 2 };
 
-/* The sets that this machine runs. */
+static bool is_native(const iq_conv_kernel *kernel)
+{
+    return strcmp(kernel->engine, "native") == 0;
+}
+
+/* The sets with tiles that this machine runs. */
 static size_t find_sets(const iq_kernel_set **sets)
 {
     size_t count = 0;
@@ -136,6 +146,8 @@ static void bench_end(const bench *b)
 static void run_one(bench *b, const iq_conv_kernel *kernel)
 {
     iq_conv *c = &b->conv;
+    if (kernel->prepare != NULL)
+        kernel->prepare();
     const size_t packed = kernel->packed_floats != NULL ? kernel->packed_floats(c) : 0;
     c->packed = block(b, PACKED, packed, 64);
     if (packed > 0)
@@ -164,11 +176,12 @@ static double difference(const iq_conv *c, const float *want)
     return worst;
 }
 
-/* Every kernel that fits, on every set. @return how many ran */
+/* Every kernel that fits, on every set; OpenBLAS's on the one without tiles too. @return how many ran */
 static size_t compare_all(iq_conv shape, bool residual)
 {
-    const iq_kernel_set *sets[SETS_MAX];
-    const size_t set_count = find_sets(sets);
+    const iq_kernel_set *sets[SETS_MAX + 1];
+    size_t set_count = find_sets(sets);
+    sets[set_count++] = iq_kernels_vectors(IQ_ISA_SCALAR);
     size_t ran = 0;
     bench b = {.conv = shape, .at_end = random_between(0, 1) == 1};
     bench_begin(&b, residual);
@@ -179,7 +192,7 @@ static size_t compare_all(iq_conv shape, bool residual)
     for (size_t s = 0; s < set_count; s++)
         for (size_t k = 0; k < KERNELS; k++) {
             b.conv.set = sets[s];
-            if (!kernels[k]->fits(&b.conv))
+            if ((is_native(kernels[k]) && sets[s]->cols == 0) || !kernels[k]->fits(&b.conv))
                 continue;
             fill(b.conv.output, floats);
             poison_gaps(b.conv.output, pixels, shape.out_channels, shape.out_step);
@@ -188,10 +201,10 @@ static size_t compare_all(iq_conv shape, bool residual)
                 CHECK_NEAR(0, difference(&b.conv, want), errors[k] * sqrt((double)iq_conv_depth(&b.conv)) + 1e-6);
             const bool clean = CHECK(gaps_are_poison(b.conv.output, pixels, shape.out_channels, shape.out_step));
             if (getenv("TEST_ERRORS") != NULL || !near || !clean)
-                fprintf(stderr, "%s on %zu columns: %zux%zux%zux%zu k%zu s%zu p%zu to %zu: %.2e of sqrt(depth)\n",
-                        kernels[k]->algorithm(&b.conv), sets[s]->cols, shape.images, shape.in_height, shape.in_width,
-                        shape.in_channels, shape.kernel, shape.stride, shape.pad, shape.out_channels,
-                        difference(&b.conv, want) / sqrt((double)iq_conv_depth(&b.conv)));
+                fprintf(stderr, "%s %s on %zu lanes: %zux%zux%zux%zu k%zu s%zu p%zu to %zu: %.2e of sqrt(depth)\n",
+                        kernels[k]->engine, kernels[k]->algorithm(&b.conv), sets[s]->lanes, shape.images,
+                        shape.in_height, shape.in_width, shape.in_channels, shape.kernel, shape.stride, shape.pad,
+                        shape.out_channels, difference(&b.conv, want) / sqrt((double)iq_conv_depth(&b.conv)));
             ran++;
         }
     free(want);
@@ -219,7 +232,7 @@ static iq_conv shaped(size_t images, size_t height, size_t width, size_t in, siz
     };
 }
 
-void native_kernels_agree_on_every_layer_of_both_networks(void)
+void kernels_agree_on_every_layer_of_both_networks(void)
 {
     static const size_t shapes[][5] = {
         /* side, in, out, kernel, stride */
@@ -244,7 +257,7 @@ void native_kernels_agree_on_every_layer_of_both_networks(void)
 }
 
 /* Widths of one run and two, tails of every length, channels that fill no panel, steps of any size. */
-void native_kernels_agree_on_any_shape(void)
+void kernels_agree_on_any_shape(void)
 {
     for (int round = 0; round < 2500; round++) {
         const size_t window[] = {1, 1, 1, 2, 3, 3, 5, 7};
@@ -315,7 +328,7 @@ void every_instruction_set_makes_the_same_bits(void)
         float *first = malloc(bytes);
         for (size_t k = 0; k < KERNELS; k++) {
             b.conv.set = sets[0];
-            if (!kernels[k]->fits(&b.conv))
+            if (!is_native(kernels[k]) || !kernels[k]->fits(&b.conv))
                 continue;
             run_one(&b, kernels[k]);
             memcpy(first, b.conv.output, bytes);
@@ -330,8 +343,9 @@ void every_instruction_set_makes_the_same_bits(void)
 
 void largest_keeps_every_nan(void)
 {
-    const iq_kernel_set *sets[SETS_MAX];
-    const size_t set_count = find_sets(sets);
+    const iq_kernel_set *sets[SETS_MAX + 1];
+    size_t set_count = find_sets(sets);
+    sets[set_count++] = iq_kernels_vectors(IQ_ISA_SCALAR);
     for (size_t s = 0; s < set_count; s++)
         for (int round = 0; round < 500; round++) {
             const size_t channels = random_between(1, 70), count = random_between(1, 9);

@@ -31,8 +31,8 @@ float *random_floats(size_t count)
 static const check_test tests[] = {
     CHECK_TEST(both_engines_agree_with_the_definition),
     CHECK_TEST(engines_agree_on_every_shape_of_the_network),
-    CHECK_TEST(native_kernels_agree_on_every_layer_of_both_networks),
-    CHECK_TEST(native_kernels_agree_on_any_shape),
+    CHECK_TEST(kernels_agree_on_every_layer_of_both_networks),
+    CHECK_TEST(kernels_agree_on_any_shape),
     CHECK_TEST(winograd_agrees_on_any_side),
     CHECK_TEST(a_pixels_bits_do_not_depend_on_its_tile),
     CHECK_TEST(every_instruction_set_makes_the_same_bits),
