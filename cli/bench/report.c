@@ -38,8 +38,12 @@ static const char *layout_name(const bench *b)
 
 void bench_report_identity(const bench_point *p)
 {
-    printf("\"engine\":\"%s\",\"precision\":\"%s\",\"threads\":%zu,\"batch\":%zu", imgq_session_engine(p->session),
-           imgq_session_precision(p->session), p->threads, p->batch);
+    imgq_session_info info = IMGQ_SESSION_INFO_INIT;
+    imgq_error err;
+    if (imgq_session_get_info(p->session, &info, &err) != IMGQ_OK)
+        info.isa = "?";
+    printf("\"engine\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%zu,\"batch\":%zu",
+           imgq_session_engine(p->session), info.isa, imgq_session_precision(p->session), p->threads, p->batch);
 }
 
 void bench_report_head(const bench *b)

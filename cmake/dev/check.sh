@@ -38,13 +38,15 @@ check() {
     esac
   done
   packages_install $packages_build $packages_check
+  [ $full -eq 0 ] || packages_install $packages_check_full
   export IMGQ_SHARED=${IMGQ_SHARED:-$(readlink -f ../shared)}
   build release -DIMGQ_TESTS=ON -DIMGQ_WERROR=ON
-  check_suite release build
+  check_suite release build -LE emulated
   build dev
   check_suite address+undefined build-dev -LE 'oracle|release'
   build tsan
   if [ $full -eq 1 ]; then
+    check_suite emulated build -L emulated
     check_suite thread build-tsan -LE 'release'
     check_fuzz 600
   else

@@ -168,6 +168,7 @@ imgq_status imgq_session_get_info(const imgq_session *session, imgq_session_info
         .threads = session->threads,
         .arena_bytes = iq_forward_arena_bytes(session->forward),
         .packed_bytes = iq_forward_packed_bytes(session->forward),
+        .isa = iq_forward_isa(session->forward),
     };
     return iq_options_give(info, &full, sizeof full, err);
 }

@@ -379,6 +379,12 @@ const char *iq_forward_engine(const iq_forward *forward)
     return forward->engine.name;
 }
 
+const char *iq_forward_isa(const iq_forward *forward)
+{
+    static const char *const names[] = {[IQ_ISA_AVX2] = "avx2", [IQ_ISA_AVX512] = "avx512"};
+    return forward->engine.set != NULL ? names[forward->engine.set->isa] : "";
+}
+
 size_t iq_forward_layers(const iq_forward *forward)
 {
     return forward->plan.net.count;

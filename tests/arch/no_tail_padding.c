@@ -15,7 +15,7 @@ ENDS_WITH(imgq_decode_options, reserved);
 ENDS_WITH(imgq_recipe, std);
 ENDS_WITH(imgq_model_options, bn_eps);
 ENDS_WITH(imgq_session_options, isa);
-ENDS_WITH(imgq_session_info, packed_bytes);
+ENDS_WITH(imgq_session_info, isa);
 ENDS_WITH(imgq_layer_info, macs);
 ENDS_WITH(imgq_cpu_peak, median_gflops);
 ENDS_WITH(imgq_queue_options, reserved);
