@@ -71,7 +71,7 @@ typedef struct imgq_session_info {
     uint64_t arena_bytes;  /* activations and scratch, its own */
     uint64_t packed_bytes; /* weights in the orders of all the model's sessions so far, which share them; the model has
                             * no others in memory */
-    const char *isa;       /* of the native engine's kernels: "avx512", "avx2"; "" of the other engines; static */
+    const char *isa;       /* of imgq's own kernels in it: "avx512", "avx2", "plain" (C); "" of "scalar"; static */
 } imgq_session_info;
 
 /** One layer of the network, as this session computes it. */

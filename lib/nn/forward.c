@@ -381,7 +381,7 @@ const char *iq_forward_engine(const iq_forward *forward)
 
 const char *iq_forward_isa(const iq_forward *forward)
 {
-    static const char *const names[] = {[IQ_ISA_AVX2] = "avx2", [IQ_ISA_AVX512] = "avx512"};
+    static const char *const names[] = {[IQ_ISA_SCALAR] = "plain", [IQ_ISA_AVX2] = "avx2", [IQ_ISA_AVX512] = "avx512"};
     return forward->engine.set != NULL ? names[forward->engine.set->isa] : "";
 }
 

@@ -25,7 +25,7 @@ IMGQ_CHECKED imgq_status iq_forward_create(imgq_env *env, const iq_net *net, con
 /** Floats that the last layer makes of one image. */
 size_t iq_forward_answer_floats(const iq_forward *forward);
 const char *iq_forward_engine(const iq_forward *forward); /* static */
-/** The instruction set of its kernels: "avx512", "avx2"; "" of engines without kernels of ours. Static. */
+/** The instruction set of its own kernels: "avx512", "avx2", "plain"; "" of the scalar engine, which has none. Static. */
 const char *iq_forward_isa(const iq_forward *forward);
 /** Layers, in the order in which they run. */
 size_t iq_forward_layers(const iq_forward *forward);

@@ -1,9 +1,8 @@
 #!/bin/sh
-# emulated.sh CPU ENGINE ISA|none "SETS IT HAS" "SETS IT LACKS": an older processor in qemu-user takes the engine that it can
+# emulated.sh CPU ENGINE ISA "SETS IT HAS" "SETS IT LACKS": an older processor in qemu-user takes the engine that it can
 # run, meets no instruction that it lacks, and answers as ours does. It is minutes of emulation: kernels on some hundred
 # shapes, and one real picture.
 cpu=$1 engine=$2 isa=$3 has=$4 lacks=$5
-[ "$isa" != none ] || isa=""
 emulator=$(command -v qemu-x86_64 || command -v qemu-x86_64-static) || { echo "SKIPPED: no qemu-x86_64"; exit 77; }
 . ./common.sh
 cat >"$work/emulate" <<EOF

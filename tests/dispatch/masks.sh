@@ -20,8 +20,9 @@ if has avx2 && has fma; then
     fi
     castle_lines "no mask" --
 fi
-chosen "IMGQ_ISA=scalar" openblas "" env IMGQ_ISA=scalar --
+chosen "IMGQ_ISA=scalar" openblas plain env IMGQ_ISA=scalar --
 castle_lines "IMGQ_ISA=scalar" env IMGQ_ISA=scalar --
+chosen "the plain loops" scalar "" -- --engine scalar
 castle_lines "the plain loops" -- --engine scalar
 IMGQ_ISA=scalar "$IMGQ_BIN/imgq-model" run --quiet --model "$model" --engine native "$castle" >"$work/out" 2>"$work/err"
 [ $? -eq 7 ] && grep -q "engine 'native' needs AVX2 and FMA" "$work/err" || complain "native under a mask: $(cat "$work/err")"
