@@ -61,13 +61,18 @@ static const cli_option options[] = {
      .at = AT(rounds),
      .help = "samples of each point, in turn with the other points; the median is theirs"},
     {.name = "layers", .letter = 'l', .kind = CLI_FLAG, .at = AT(layers), .help = "time and algorithm of each layer"},
+    {.name = "groups",
+     .letter = 'g',
+     .kind = CLI_FLAG,
+     .at = AT(groups),
+     .help = "time and share of the peak of layers with the same window, output and algorithm together"},
     {.name = "isa",
      .value = "NAME",
      .kind = CLI_TEXT,
      .env = "IMGQ_ISA",
      .at = AT(isa),
-     .help = "the most that the native engine may use, and the peak's own: avx512, avx2 or scalar; all there is unless "
-             "said"},
+     .help = "the most that the native engine may use: avx512, avx2 or scalar; all there is unless said. The peak is "
+             "measured with what the engine then uses"},
     {.name = "step",
      .kind = CLI_FLAG,
      .at = AT(step),
@@ -119,8 +124,8 @@ static const char *const synopsis[] = {"--model FILE [OPTION]...", NULL};
 
 static const cli_program program = {
     .name = BENCH_PROGRAM,
-    .purpose = "Measures the forward pass of a model, and in the same run the peak of the processor's fp32 units, so "
-               "that a figure says how much of the machine was used.",
+    .purpose = "Measures the forward pass of a model, and in the same run the peak of the units that it "
+               "computes on, so that a figure says how much of the machine was used.",
     .synopsis = synopsis,
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -134,6 +139,8 @@ static int check(const cli_args *args, const bench_settings *set)
         return cli_args_wrong(&program, "no model: --model FILE or IMGQ_MODEL");
     if (set->step && set->scenario != BENCH_THROUGHPUT)
         return cli_args_wrong(&program, "--step has no --scenario");
+    if (set->groups && set->scenario != BENCH_THROUGHPUT)
+        return cli_args_wrong(&program, "--groups has no --scenario");
     if (set->layers && set->scenario != BENCH_THROUGHPUT)
         return cli_args_wrong(&program, "--layers has no --scenario");
     return CLI_EXIT_OK;

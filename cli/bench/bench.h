@@ -23,7 +23,7 @@ typedef struct bench_settings {
     int64_t seconds_ms, rounds, bound_ms, seed;
     double rate;
     int format, scenario;
-    bool layers, step;
+    bool layers, groups, step;
 } bench_settings;
 
 /** One combination of engine, precision, threads and batch. */
@@ -35,9 +35,10 @@ typedef struct bench_point {
     stats_list run_ms;          /* of every run after the first */
     stats_list rates;           /* images/s of each round */
     stats_list shares;          /* of the peak measured right before the round, 0..1 */
+    const char *peak_isa;       /* of the units that the point computes on; NULL before the first round */
     stats_list peak_best;       /* GFLOP/s, of each round */
     stats_list peak_median;
-    uint64_t *layer_ns;     /* of the last run; NULL without --layers, as the next two */
+    uint64_t *layer_ns;     /* of the last run; NULL without --layers and --groups, as the next two */
     double *layer_least_ms; /* of all runs */
     double *layer_sum_ms;
 } bench_point;
@@ -52,7 +53,6 @@ typedef struct bench {
     size_t image_floats, classes;
     bench_point *points;
     size_t count;
-    const char *isa; /* of the peak; NULL before the first */
 } bench;
 
 /** Milliseconds that only go forward. */
@@ -82,5 +82,8 @@ bool bench_report(const bench *b);
 void bench_report_head(const bench *b);
 /** `"engine":…,"batch":…` without braces. */
 void bench_report_identity(const bench_point *p);
+/** Times by layer and by group, as far as they were asked for. */
+void bench_report_layers_json(const bench *b, const bench_point *p);
+void bench_report_layers_text(const bench *b, const bench_point *p);
 
 #endif

@@ -134,7 +134,7 @@ static imgq_status open_point(bench *b, bench_point *p, imgq_error *err)
         status = bench_run(b, p, p->batch, err);
     p->create_ms = created - started;
     p->first_ms = bench_now_ms() - created;
-    if (status != IMGQ_OK || !b->settings->layers)
+    if (status != IMGQ_OK || !(b->settings->layers || b->settings->groups))
         return status;
     const size_t layers = imgq_session_layer_count(p->session);
     p->layer_ns = calloc(layers, sizeof *p->layer_ns);

@@ -60,72 +60,9 @@ void bench_report_head(const bench *b)
            imgq_model_name(b->model), layout_name(b), b->classes, b->macs / 1e9, b->load_ms);
 }
 
-/* ---- layers ---- */
-
-static imgq_layer_info layer_at(const bench_point *p, size_t index)
-{
-    imgq_layer_info layer = IMGQ_LAYER_INFO_INIT;
-    imgq_error err;
-    if (imgq_session_layer(p->session, index, p->batch, &layer, &err) != IMGQ_OK)
-        layer.op = layer.algorithm = "?";
-    return layer;
-}
-
-static double layer_gflops(const bench_point *p, const imgq_layer_info *layer, double ms)
-{
-    return ms > 0 ? 2 * (double)layer->macs * (double)p->batch / ms / 1e6 : 0;
-}
-
-static void layers_json(const bench_point *p)
-{
-    printf(",\"layers\":[");
-    for (size_t i = 0; i < imgq_session_layer_count(p->session); i++) {
-        const imgq_layer_info layer = layer_at(p, i);
-        printf("%s{\"op\":\"%s\",\"kernel\":%u,\"stride\":%u,\"in_channels\":%u,\"out_channels\":%u,\"out_height\":%u,"
-               "\"out_width\":%u,\"macs\":%" PRIu64 ",\"algorithm\":\"%s\",\"best_ms\":%.4f,\"mean_ms\":%.4f,"
-               "\"gflops\":%.2f}",
-               i > 0 ? "," : "", layer.op, layer.kernel, layer.stride, layer.in_channels, layer.out_channels,
-               layer.out_height, layer.out_width, layer.macs, layer.algorithm, p->layer_least_ms[i],
-               p->layer_sum_ms[i] / (double)p->run_ms.count, layer_gflops(p, &layer, p->layer_least_ms[i]));
-    }
-    printf("]");
-}
-
-static void layers_text(const bench_point *p)
-{
-    const double peak = stats_most(&p->peak_best);
-    double total = 0;
-    for (size_t i = 0; i < imgq_session_layer_count(p->session); i++)
-        total += p->layer_sum_ms[i];
-    printf("\nlayers of %s %s, %zu thread%s, batch %zu\n", imgq_session_engine(p->session),
-           imgq_session_precision(p->session), p->threads, p->threads == 1 ? "" : "s", p->batch);
-    printf("%3s  %-12s %-6s %11s %10s  %-22s %8s %8s %6s %8s %7s\n", "", "op", "window", "channels", "output",
-           "algorithm", "best ms", "mean ms", "time", "GFLOP/s", "of peak");
-    for (size_t i = 0; i < imgq_session_layer_count(p->session); i++) {
-        const imgq_layer_info layer = layer_at(p, i);
-        const double gflops = layer_gflops(p, &layer, p->layer_least_ms[i]);
-        char window[16] = "", channels[24], output[24];
-        if (layer.kernel > 0)
-            snprintf(window, sizeof window, "%ux%u/%u", layer.kernel, layer.kernel, layer.stride);
-        snprintf(channels, sizeof channels, "%u>%u", layer.in_channels, layer.out_channels);
-        snprintf(output, sizeof output, "%ux%u", layer.out_height, layer.out_width);
-        printf("%3zu  %-12s %-6s %11s %10s  %-22s %8.3f %8.3f %5.1f%%", i, layer.op, window, channels, output,
-               layer.algorithm, p->layer_least_ms[i], p->layer_sum_ms[i] / (double)p->run_ms.count,
-               total > 0 ? 100 * p->layer_sum_ms[i] / total : 0);
-        if (layer.macs > 0)
-            printf(" %8.1f %6.1f%%\n", gflops, peak > 0 ? 100 * gflops / peak : 0);
-        else
-            printf("\n");
-    }
-}
-
-/* ---- points ---- */
-
 static void points_json(const bench *b)
 {
     bench_report_head(b);
-    if (b->isa != NULL)
-        printf(",\"peak_isa\":\"%s\"", b->isa);
     printf(",\"points\":[");
     const char *comma = "";
     for (size_t i = 0; i < b->count; i++) {
@@ -139,12 +76,12 @@ static void points_json(const bench *b)
                p->run_ms.count, f.best_rate, f.median_rate);
         printf(",\"batch_ms\":{\"best\":%.4f,\"median\":%.4f},\"gflops\":{\"best\":%.2f,\"median\":%.2f}", f.best_ms,
                f.median_ms, f.best_gflops, f.median_gflops);
-        printf(",\"peak_gflops\":{\"best\":%.2f,\"median\":%.2f},\"share_of_peak\":{\"best\":%.4f,\"median\":%.4f}",
-               stats_most(&p->peak_best), stats_median(&p->peak_median), f.best_share, f.median_share);
+        printf(",\"peak_isa\":\"%s\",\"peak_gflops\":{\"best\":%.2f,\"median\":%.2f},\"share_of_peak\":{\"best\":%.4f,"
+               "\"median\":%.4f}",
+               p->peak_isa, stats_most(&p->peak_best), stats_median(&p->peak_median), f.best_share, f.median_share);
         printf(",\"arena_bytes\":%" PRIu64 ",\"packed_bytes\":%" PRIu64 ",\"session_ms\":%.2f,\"first_run_ms\":%.2f",
                f.info.arena_bytes, f.info.packed_bytes, p->create_ms, p->first_ms);
-        if (p->layer_ns != NULL)
-            layers_json(p);
+        bench_report_layers_json(b, p);
         printf("}");
         comma = ",";
     }
@@ -158,30 +95,32 @@ static void points_text(const bench *b)
         const bench_point *p = &b->points[i];
         bool seen = p->peak_best.count == 0;
         for (size_t k = 0; k < i; k++)
-            seen = seen || (b->points[k].threads == p->threads && b->points[k].peak_best.count > 0);
+            seen = seen || (b->points[k].threads == p->threads && b->points[k].peak_isa != NULL &&
+                            strcmp(b->points[k].peak_isa, p->peak_isa) == 0);
         if (!seen)
-            printf("peak  %s, fp32 multiply-adds on %zu thread%s: best %.1f GFLOP/s, median %.1f\n", b->isa, p->threads,
+            printf("peak  %s, multiply-adds on %zu thread%s: best %.1f GFLOP/s, median %.1f\n", p->peak_isa, p->threads,
                    p->threads == 1 ? "" : "s", stats_most(&p->peak_best), stats_median(&p->peak_median));
     }
-    printf("\n%-9s %-8s %2s %5s | %8s %8s | %8s %8s | %7s %7s | %6s %6s | %7s %7s | %8s %8s\n", "", "", "", "", "img/s",
-           "", "batch ms", "", "GFLOP/s", "", "of", "peak", "arena", "packed", "session", "first");
-    printf("%-9s %-8s %2s %5s | %8s %8s | %8s %8s | %7s %7s | %6s %6s | %7s %7s | %8s %8s\n", "engine", "prec.", "T",
-           "batch", "best", "median", "best", "median", "best", "median", "best", "median", "MB", "MB", "ms", "run ms");
+    printf("\n%-9s %-7s %-8s %2s %5s | %8s %8s | %8s %8s | %7s %7s | %6s %6s | %7s %7s | %8s %8s\n", "", "", "", "", "",
+           "img/s", "", "batch ms", "", "GFLOP/s", "", "of", "peak", "arena", "packed", "session", "first");
+    printf("%-9s %-7s %-8s %2s %5s | %8s %8s | %8s %8s | %7s %7s | %6s %6s | %7s %7s | %8s %8s\n", "engine", "isa",
+           "prec.", "T", "batch", "best", "median", "best", "median", "best", "median", "best", "median", "MB", "MB",
+           "ms", "run ms");
     for (size_t i = 0; i < b->count; i++) {
         const bench_point *p = &b->points[i];
         if (p->run_ms.count == 0)
             continue;
         const point_figures f = figures_of(b, p);
-        printf("%-9s %-8s %2zu %5zu | %8.2f %8.2f | %8.2f %8.2f | %7.1f %7.1f | %5.1f%% %5.1f%% | %7.1f %7.1f | %8.1f "
+        printf("%-9s %-7s %-8s %2zu %5zu | %8.2f %8.2f | %8.2f %8.2f | %7.1f %7.1f | %5.1f%% %5.1f%% | %7.1f %7.1f | "
+               "%8.1f "
                "%8.1f\n",
-               imgq_session_engine(p->session), imgq_session_precision(p->session), p->threads, p->batch, f.best_rate,
-               f.median_rate, f.best_ms, f.median_ms, f.best_gflops, f.median_gflops, 100 * f.best_share,
-               100 * f.median_share, (double)f.info.arena_bytes / 1e6, (double)f.info.packed_bytes / 1e6, p->create_ms,
-               p->first_ms);
+               imgq_session_engine(p->session), f.info.isa != NULL ? f.info.isa : "?",
+               imgq_session_precision(p->session), p->threads, p->batch, f.best_rate, f.median_rate, f.best_ms,
+               f.median_ms, f.best_gflops, f.median_gflops, 100 * f.best_share, 100 * f.median_share,
+               (double)f.info.arena_bytes / 1e6, (double)f.info.packed_bytes / 1e6, p->create_ms, p->first_ms);
     }
     for (size_t i = 0; i < b->count; i++)
-        if (b->points[i].layer_ns != NULL && b->points[i].run_ms.count > 0)
-            layers_text(&b->points[i]);
+        bench_report_layers_text(b, &b->points[i]);
 }
 
 bool bench_report(const bench *b)

@@ -34,17 +34,33 @@ static void add_layers(bench_point *p)
     }
 }
 
+/* Of the units that the session computes on: tiles or bf16 products where its precision is not "highest", its own
+ * instruction set under a mask, the widest for OpenBLAS, which takes what it likes, and the compiler's vectors for
+ * plain loops. */
+static imgq_status measure_peak(bench *b, const bench_point *p, imgq_cpu_peak *peak, imgq_error *err)
+{
+    static const char *const reduced[] = {"amx-bf16", "avx512-bf16"};
+    imgq_session_info info = IMGQ_SESSION_INFO_INIT;
+    imgq_status status = imgq_session_get_info(p->session, &info, err);
+    if (status != IMGQ_OK)
+        return status;
+    if (strcmp(imgq_session_precision(p->session), "highest") != 0)
+        for (size_t i = 0; i < sizeof reduced / sizeof *reduced; i++)
+            if (imgq_cpu_measure(b->env, reduced[i], p->threads, PEAK_MS, peak, err) == IMGQ_OK)
+                return IMGQ_OK;
+    const char *engine = imgq_session_engine(p->session);
+    const char *isa = strcmp(engine, "native") == 0 ? info.isa : strcmp(engine, "scalar") == 0 ? "plain" : NULL;
+    return imgq_cpu_measure(b->env, isa, p->threads, PEAK_MS, peak, err);
+}
+
 int bench_sample(bench *b, bench_point *p, double for_ms)
 {
     imgq_error err = {0};
     imgq_cpu_peak peak = IMGQ_CPU_PEAK_INIT;
     size_t runs = 0;
-    const char *isa = b->settings->isa; /* kernels without vectors beside what the compiler makes of some */
-    if (isa != NULL && strcmp(isa, "scalar") == 0)
-        isa = "plain";
-    if (imgq_cpu_measure(b->env, isa, p->threads, PEAK_MS, &peak, &err) != IMGQ_OK)
+    if (measure_peak(b, p, &peak, &err) != IMGQ_OK)
         return cli_error_status(BENCH_PROGRAM, &err);
-    b->isa = peak.isa;
+    p->peak_isa = peak.isa;
     const double started = bench_now_ms();
     double ended = started;
     do {
