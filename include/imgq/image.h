@@ -20,7 +20,9 @@ typedef struct imgq_decode_options {
     uint32_t apply_orientation; /* 1: turn as EXIF says; 0: as stored, as the training pipelines do */
     uint32_t use_background;   /* 1: alpha is composited over background; 0: dropped, as Pillow's convert("RGB") */
     uint8_t background[3];     /* R G B */
-    uint8_t reserved[5];
+    uint8_t fast;              /* 1: imgq_encoded_...() may decode a large JPEG at 1/2, 1/4 or 1/8 of its size, as long as
+                                  that leaves 1.5 times the pixels of the resized picture either way: not exact */
+    uint8_t reserved[4];
 } imgq_decode_options;
 
 enum { IMGQ_FILTER_NEAREST = 0, IMGQ_FILTER_BILINEAR = 2, IMGQ_FILTER_BICUBIC = 3 }; /* Pillow's numbers */
@@ -40,6 +42,23 @@ typedef struct imgq_recipe {
     float mean[3];
     float std[3];
 } imgq_recipe;
+
+/** What imgq_encoded_...() met in the file. */
+typedef struct imgq_encoded_info {
+    size_t size;
+    uint32_t width, height; /* as the file stores them */
+    uint32_t orientation;   /* EXIF's, 1-8; 0: none */
+    uint32_t applied;       /* 1: the picture was turned by it */
+    uint32_t eighths;       /* 8: exact; 1, 2, 4: decoded at that many eighths of its size */
+    uint32_t reserved;
+} imgq_encoded_info;
+
+#ifdef __cplusplus
+#define IMGQ_ENCODED_INFO_INIT \
+    ([] { imgq_encoded_info o = imgq_encoded_info(); o.size = sizeof o; return o; }())
+#else
+#define IMGQ_ENCODED_INFO_INIT ((imgq_encoded_info){.size = sizeof(imgq_encoded_info)})
+#endif
 
 #ifdef __cplusplus
 #define IMGQ_DECODE_OPTIONS_INIT \
@@ -96,6 +115,27 @@ IMGQ_API IMGQ_CHECKED imgq_status imgq_recipe_normalise(const imgq_recipe *recip
 IMGQ_API IMGQ_CHECKED imgq_status imgq_image_preprocess(const imgq_image *image,
                                                         const imgq_recipe *recipe, float *nhwc,
                                                         size_t count, imgq_error *err);
+
+/**
+ * Decode, resize and crop in one go: the same bytes and the same errors as imgq_image_decode() and then
+ * imgq_image_resample(), but the picture's rows go through the resizer as they are decoded, so there is never a whole
+ * picture in memory (docs/images.md has the formula).
+ * @param bytes, len  borrowed
+ * @param options     NULL: defaults
+ * @param rgb         out, crop_height * crop_width * 3 bytes, R G B; holds anything after a failure
+ * @param info        out, may be NULL; info->size says how much of it the caller knows
+ * @return as imgq_image_decode() and imgq_image_resample()
+ */
+IMGQ_API IMGQ_CHECKED imgq_status imgq_encoded_resample(imgq_env *env, const void *bytes, size_t len,
+                                                        const imgq_decode_options *options,
+                                                        const imgq_recipe *recipe, uint8_t *rgb,
+                                                        size_t rgb_size, imgq_encoded_info *info,
+                                                        imgq_error *err);
+/** imgq_encoded_resample(), then imgq_recipe_normalise(). @param count floats at nhwc, crop_height * crop_width * 3 */
+IMGQ_API IMGQ_CHECKED imgq_status imgq_encoded_preprocess(imgq_env *env, const void *bytes, size_t len,
+                                                          const imgq_decode_options *options,
+                                                          const imgq_recipe *recipe, float *nhwc, size_t count,
+                                                          imgq_encoded_info *info, imgq_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* JPEG bytes to RGB. libjpeg reports by longjmp: everything that must outlive a jump stands in the reader, which the
- * caller's frame holds, and nothing in the frames jumped over needs cleaning up. */
+/* JPEG bytes to rows of RGB. libjpeg reports by longjmp: everything that must outlive a jump stands in the reader,
+ * which the caller's frame holds, and nothing in the frames jumped over needs cleaning up. */
 #include "image/jpeg.h"
 
 #include "base/alloc.h"
@@ -28,7 +28,7 @@ typedef struct jpeg_reader {
     const iq_decode_rules *rules;
     size_t scans;   /* that the file announces */
     size_t allowed; /* that its size allows */
-    imgq_image *image;
+    iq_rows *rows;
     imgq_status status; /* of the jump */
     imgq_error *err;
 } jpeg_reader;
@@ -183,16 +183,14 @@ static size_t work_space(const struct jpeg_decompress_struct *cinfo)
 
 static imgq_status read_rgb(jpeg_reader *reader)
 {
-    struct jpeg_decompress_struct *cinfo = &reader->cinfo;
-    const size_t stride = (size_t)reader->image->width * 3;
-    while (cinfo->output_scanline < cinfo->output_height) {
-        JSAMPROW rows[4];
-        const JDIMENSION left = cinfo->output_height - cinfo->output_scanline;
-        const JDIMENSION count = left < 4 ? left : 4;
-        for (JDIMENSION i = 0; i < count; i++)
-            rows[i] = reader->image->pixels + (cinfo->output_scanline + i) * stride;
-        if (jpeg_read_scanlines(cinfo, rows, count) == 0)
+    for (uint32_t room; (room = iq_rows_room(reader->rows)) > 0;) {
+        JSAMPROW rows[IQ_ROWS_AT_ONCE];
+        for (uint32_t i = 0; i < room; i++)
+            rows[i] = iq_rows_place(reader->rows, i);
+        const JDIMENSION came = jpeg_read_scanlines(&reader->cinfo, rows, room);
+        if (came == 0)
             return cut_short(reader);
+        iq_rows_done(reader->rows, came);
     }
     return IMGQ_OK;
 }
@@ -215,15 +213,28 @@ static void cmyk_row_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t width)
 static imgq_status read_cmyk(jpeg_reader *reader)
 {
     struct jpeg_decompress_struct *cinfo = &reader->cinfo;
-    const size_t width = reader->image->width;
     JSAMPARRAY row = cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, cinfo->output_width * 4, 1);
-    while (cinfo->output_scanline < cinfo->output_height) {
-        uint8_t *rgb = reader->image->pixels + cinfo->output_scanline * width * 3;
+    while (iq_rows_room(reader->rows) > 0) {
         if (jpeg_read_scanlines(cinfo, row, 1) == 0)
             return cut_short(reader);
-        cmyk_row_to_rgb(rgb, row[0], width);
+        cmyk_row_to_rgb(iq_rows_place(reader->rows, 0), row[0], cinfo->output_width);
+        iq_rows_done(reader->rows, 1);
     }
     return IMGQ_OK;
+}
+
+static imgq_status begin_rows(jpeg_reader *reader)
+{
+    struct jpeg_decompress_struct *cinfo = &reader->cinfo;
+    /* All else stays as libjpeg sets it: the slow integer transform, smooth upsampling and block smoothing. */
+    cinfo->out_color_space = cinfo->num_components == 4 ? JCS_CMYK : JCS_RGB;
+    const uint32_t eighths =
+        reader->rules->fast ? iq_rows_least_eighths(reader->rows, cinfo->image_width, cinfo->image_height) : 8;
+    cinfo->scale_num = eighths;
+    cinfo->scale_denom = 8;
+    jpeg_calc_output_dimensions(cinfo);
+    return iq_rows_begin(reader->rows, cinfo->image_width, cinfo->image_height, eighths, cinfo->output_width,
+                         cinfo->output_height, reader->err);
 }
 
 static imgq_status read_steps(jpeg_reader *reader)
@@ -234,11 +245,9 @@ static imgq_status read_steps(jpeg_reader *reader)
     if (status == IMGQ_OK)
         status = check_limits(reader);
     if (status == IMGQ_OK)
-        status = iq_image_new(reader->env, cinfo->image_width, cinfo->image_height, &reader->image, reader->err);
+        status = begin_rows(reader);
     if (status != IMGQ_OK)
         return status;
-    /* All else stays as libjpeg sets it: the slow integer transform, smooth upsampling and block smoothing. */
-    cinfo->out_color_space = cinfo->num_components == 4 ? JCS_CMYK : JCS_RGB;
     reader->memory.max = work_space(cinfo);
     if (!jpeg_start_decompress(cinfo))
         return cut_short(reader);
@@ -256,8 +265,8 @@ static imgq_status read_guarded(jpeg_reader *reader)
     return read_steps(reader);
 }
 
-imgq_status iq_jpeg_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules,
-                           imgq_image **out, imgq_error *err)
+imgq_status iq_jpeg_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules, iq_rows *rows,
+                           imgq_error *err)
 {
     const iq_jpeg_outline outline = iq_jpeg_outline_read(bytes, len);
     jpeg_reader reader = {.env = env,
@@ -266,22 +275,17 @@ imgq_status iq_jpeg_decode(imgq_env *env, const uint8_t *bytes, size_t len, cons
                           .rules = rules,
                           .scans = outline.scans,
                           .allowed = SIZE_MAX,
+                          .rows = rows,
                           .err = err};
-    *out = NULL;
+    if (outline.exif != NULL)
+        rows->orientation = iq_orient_parse(outline.exif, outline.exif_len);
     reader.cinfo.err = jpeg_std_error(&reader.errors);
     reader.cinfo.client_data = &reader;
     reader.errors.error_exit = on_error;
     reader.errors.emit_message = on_message;
     reader.errors.output_message = on_output;
 
-    imgq_status status = read_guarded(&reader);
+    const imgq_status status = read_guarded(&reader);
     jpeg_destroy_decompress(&reader.cinfo);
-    if (status != IMGQ_OK) {
-        imgq_image_destroy(reader.image);
-        return status;
-    }
-    if (outline.exif != NULL)
-        reader.image->orientation = iq_orient_parse(outline.exif, outline.exif_len);
-    *out = reader.image;
-    return IMGQ_OK;
+    return status;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "image/image.h"
+#include "image/rows.h"
 
 /** Entropy-coded passes over one image that are decoded at most, whatever its size. */
 enum { IQ_JPEG_MAX_SCANS = 1000 };
@@ -13,10 +14,10 @@ enum { IQ_JPEG_MAX_SCANS = 1000 };
 enum { IQ_JPEG_SCANS_AT_LIMIT = 20 };
 
 /** Pixels, scans and memory are checked before they are spent: libjpeg gets at most about 2 bytes per pixel and
- *  component for a progressive image, a few rows for another. Notes the EXIF orientation, does not apply it.
- *  @param bytes borrowed @param out owned, imgq_image_destroy(); NULL unless IMGQ_OK
+ *  component for a progressive image, a few rows for another. Notes the EXIF orientation in rows.
+ *  @param bytes borrowed @param rows gets every row; iq_rows_end() is the caller's, after a failure too
  *  @return IMGQ_OK; IMGQ_E_CORRUPT; IMGQ_E_FORMAT (lossless, 12 bits, 2 components); IMGQ_E_LIMIT; IMGQ_E_NOMEM */
-imgq_status iq_jpeg_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules,
-                           imgq_image **out, imgq_error *err);
+imgq_status iq_jpeg_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules, iq_rows *rows,
+                           imgq_error *err);
 
 #endif

@@ -41,6 +41,15 @@ uint32_t iq_orient_parse(const uint8_t *tiff, size_t len)
     return orientation <= 8 ? orientation : 0;
 }
 
+iq_turn iq_orient_turn(uint32_t orientation)
+{
+    return (iq_turn){
+        .swap = orientation >= 5,
+        .flip_along = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8,
+        .flip_down = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7,
+    };
+}
+
 /* Where the turned image's pixel (0, 0) lies in the source, and how far a step to the right and down goes there. */
 typedef struct walk {
     ptrdiff_t first, right, down;

@@ -1,5 +1,5 @@
-/* PNG bytes to RGB. libpng reports through on_error(), which jumps: what must outlive a jump stands in the reader, in
- * the caller's frame. */
+/* PNG bytes to rows of RGB. libpng reports through on_error(), which jumps: what must outlive a jump stands in the
+ * reader, in the caller's frame. */
 #include "image/png.h"
 
 #include "base/alloc.h"
@@ -26,7 +26,7 @@ typedef struct png_reader {
     const uint8_t *exif;
     size_t exif_len;
     const iq_decode_rules *rules;
-    imgq_image *image;
+    iq_rows *out;
     uint8_t *interlaced;      /* owned: all rows of an interlaced image as they fill up; NULL of others */
     size_t channels;          /* of a row that libpng hands out, 1 byte each */
     size_t rows, rows_wanted; /* that came out of the data so far, counted over all passes */
@@ -184,10 +184,11 @@ static void write_pixel(uint8_t *rgb, const uint8_t *colour, unsigned alpha, con
         rgb[c] = alpha == 0 ? background[c] : blend(colour[c], background[c], alpha);
 }
 
-static void row_to_rgb(const png_reader *reader, uint8_t *rgb, const uint8_t *samples)
+static void hand_on(const png_reader *reader, const uint8_t *samples)
 {
+    uint8_t *rgb = iq_rows_place(reader->out, 0);
     const uint8_t *background = reader->rules->background;
-    const size_t width = reader->image->width, channels = reader->channels;
+    const size_t width = reader->out->width, channels = reader->channels;
     for (size_t x = 0; x < width; x++, rgb += 3, samples += channels) {
         if (reader->has_palette)
             write_pixel(rgb, reader->palette[samples[0]], reader->palette[samples[0]][3], background);
@@ -197,6 +198,7 @@ static void row_to_rgb(const png_reader *reader, uint8_t *rgb, const uint8_t *sa
         else
             write_pixel(rgb, samples, channels == 4 ? samples[3] : 255u, background);
     }
+    iq_rows_done(reader->out, 1);
 }
 
 /* libpng calls this with each row it has decoded, transforms and all, before it looks at what follows the row. */
@@ -205,8 +207,7 @@ static void on_row(png_structp png, png_row_infop info, png_bytep samples)
     png_reader *reader = png_get_error_ptr(png);
     (void)info;
     if (reader->interlaced == NULL)
-        row_to_rgb(reader, reader->image->pixels + (size_t)png_get_current_row_number(png) * reader->image->width * 3,
-                   samples);
+        hand_on(reader, samples);
     reader->rows++;
 }
 
@@ -229,7 +230,7 @@ static int set_transforms(png_reader *reader)
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, reader->info);
     reader->channels = png_get_channels(png, reader->info);
-    if (png_get_rowbytes(png, reader->info) != reader->channels * reader->image->width)
+    if (png_get_rowbytes(png, reader->info) != reader->channels * reader->out->width)
         png_error(png, "row size");
     return passes;
 }
@@ -246,10 +247,10 @@ static size_t count_rows(int width, int height, int passes)
 
 static void read_rows(png_reader *reader)
 {
-    const size_t height = reader->image->height;
+    const size_t height = reader->out->height;
     const int passes = set_transforms(reader);
-    const size_t row_size = reader->image->width * reader->channels;
-    reader->rows_wanted = count_rows((int)reader->image->width, (int)height, passes);
+    const size_t row_size = reader->out->width * reader->channels;
+    reader->rows_wanted = count_rows((int)reader->out->width, (int)height, passes);
     if (passes > 1) {
         /* Each pass fills in some pixels of a row, so all rows stay until the last one. */
         reader->interlaced = iq_alloc_array(reader->env, height, row_size);
@@ -270,34 +271,28 @@ static imgq_status read_guarded(png_reader *reader)
     open_reader(reader);
     png_read_info(reader->png, reader->info);
     png_set_crc_action(reader->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
-    imgq_status status = iq_image_new(reader->env, png_get_image_width(reader->png, reader->info),
-                                      png_get_image_height(reader->png, reader->info), &reader->image, reader->err);
+    const uint32_t width = png_get_image_width(reader->png, reader->info);
+    const uint32_t height = png_get_image_height(reader->png, reader->info);
+    const imgq_status status = iq_rows_begin(reader->out, width, height, 8, width, height, reader->err);
     if (status == IMGQ_OK)
         read_rows(reader);
     return status;
 }
 
-imgq_status iq_png_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules,
-                          imgq_image **out, imgq_error *err)
+imgq_status iq_png_decode(imgq_env *env, const uint8_t *bytes, size_t len, const iq_decode_rules *rules, iq_rows *rows,
+                          imgq_error *err)
 {
-    png_reader reader = {.env = env, .bytes = bytes, .len = len, .rules = rules, .err = err};
-    *out = NULL;
+    png_reader reader = {.env = env, .bytes = bytes, .len = len, .rules = rules, .out = rows, .err = err};
     imgq_status status = check_limits(&reader);
     if (status != IMGQ_OK)
         return status;
     find_chunks(&reader);
+    if (reader.exif != NULL)
+        rows->orientation = iq_orient_parse(reader.exif, reader.exif_len);
     status = read_guarded(&reader);
     png_destroy_read_struct(&reader.png, &reader.info, NULL);
-    if (status == IMGQ_OK && reader.interlaced != NULL)
-        for (size_t y = 0, width = reader.image->width; y < reader.image->height; y++)
-            row_to_rgb(&reader, reader.image->pixels + y * width * 3, reader.interlaced + y * width * reader.channels);
+    for (size_t y = 0; status == IMGQ_OK && reader.interlaced != NULL && y < rows->height; y++)
+        hand_on(&reader, reader.interlaced + y * rows->width * reader.channels);
     iq_free(env, reader.interlaced);
-    if (status != IMGQ_OK) {
-        imgq_image_destroy(reader.image);
-        return status;
-    }
-    if (reader.exif != NULL)
-        reader.image->orientation = iq_orient_parse(reader.exif, reader.exif_len);
-    *out = reader.image;
-    return IMGQ_OK;
+    return status;
 }

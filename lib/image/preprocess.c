@@ -14,8 +14,7 @@ static imgq_status check_filter(uint32_t filter, imgq_error *err)
                    filter);
 }
 
-/* The caller's buffer must be exactly what is written, in bytes or floats. */
-static imgq_status check_count(uint32_t width, uint32_t height, size_t count, imgq_error *err)
+imgq_status iq_check_count(uint32_t width, uint32_t height, size_t count, imgq_error *err)
 {
     size_t wanted;
     if (iq_mul_size(&wanted, width, height) || iq_mul_size(&wanted, wanted, 3) || wanted != count)
@@ -31,7 +30,7 @@ imgq_status imgq_image_resize(const imgq_image *image, uint32_t width, uint32_t 
         return iq_fail(err, IMGQ_E_INVALID, 0, "resize an image to %" PRIu32 " x %" PRIu32 " pixels", width, height);
     imgq_status status = check_filter(filter, err);
     if (status == IMGQ_OK)
-        status = check_count(width, height, rgb_size, err);
+        status = iq_check_count(width, height, rgb_size, err);
     if (status != IMGQ_OK)
         return status;
     return iq_resize_window(image, width, height, filter, &(iq_window){.width = width, .height = height}, rgb, err);
@@ -41,23 +40,22 @@ imgq_status imgq_image_resize(const imgq_image *image, uint32_t width, uint32_t 
  * Pillow's own arithmetic is exact up to here only. */
 enum { MAX_RESIZED_SIDE = 1 << 24 };
 
-static imgq_status resized_size(const imgq_image *image, const imgq_recipe *recipe, uint32_t *width, uint32_t *height,
-                                imgq_error *err)
+imgq_status iq_recipe_resized_size(const imgq_recipe *recipe, uint32_t width, uint32_t height, uint32_t *resized_width,
+                                   uint32_t *resized_height, imgq_error *err)
 {
-    *width = recipe->resize_width;
-    *height = recipe->resize_height;
+    *resized_width = recipe->resize_width;
+    *resized_height = recipe->resize_height;
     if (recipe->resize_short == 0)
         return IMGQ_OK;
-    const uint32_t longer = image->width > image->height ? image->width : image->height;
-    const uint32_t shorter = image->width > image->height ? image->height : image->width;
+    const uint32_t longer = width > height ? width : height, shorter = width > height ? height : width;
     const uint64_t side = (uint64_t)recipe->resize_short * longer / shorter;
     if (side > MAX_RESIZED_SIDE)
         return iq_fail(err, IMGQ_E_LIMIT, 0,
                        "image of %" PRIu32 " x %" PRIu32 " pixels, its long side would become %" PRIu64
                        ", the limit is %d",
-                       image->width, image->height, side, MAX_RESIZED_SIDE);
-    *width = image->width > image->height ? (uint32_t)side : recipe->resize_short;
-    *height = image->width > image->height ? recipe->resize_short : (uint32_t)side;
+                       width, height, side, MAX_RESIZED_SIDE);
+    *resized_width = width > height ? (uint32_t)side : recipe->resize_short;
+    *resized_height = width > height ? recipe->resize_short : (uint32_t)side;
     return IMGQ_OK;
 }
 
@@ -66,6 +64,14 @@ static uint32_t crop_offset(uint32_t size, uint32_t crop)
 {
     const uint32_t rest = size - crop, half = rest / 2;
     return rest % 2 == 1 && half % 2 == 1 ? half + 1 : half;
+}
+
+iq_window iq_recipe_window(const imgq_recipe *recipe, uint32_t resized_width, uint32_t resized_height)
+{
+    return (iq_window){.left = crop_offset(resized_width, recipe->crop_width),
+                       .top = crop_offset(resized_height, recipe->crop_height),
+                       .width = recipe->crop_width,
+                       .height = recipe->crop_height};
 }
 
 imgq_status imgq_image_resample(const imgq_image *image, const imgq_recipe *recipe, uint8_t *rgb, size_t rgb_size,
@@ -77,15 +83,12 @@ imgq_status imgq_image_resample(const imgq_image *image, const imgq_recipe *reci
         return iq_fail(err, IMGQ_E_INVALID, 0, "resample an image: image, recipe and rgb are needed");
     imgq_status status = iq_recipe_read(&r, recipe, err);
     if (status == IMGQ_OK)
-        status = check_count(r.crop_width, r.crop_height, rgb_size, err);
+        status = iq_check_count(r.crop_width, r.crop_height, rgb_size, err);
     if (status == IMGQ_OK)
-        status = resized_size(image, &r, &width, &height, err);
+        status = iq_recipe_resized_size(&r, image->width, image->height, &width, &height, err);
     if (status != IMGQ_OK)
         return status;
-    const iq_window window = {.left = crop_offset(width, r.crop_width),
-                              .top = crop_offset(height, r.crop_height),
-                              .width = r.crop_width,
-                              .height = r.crop_height};
+    const iq_window window = iq_recipe_window(&r, width, height);
     return iq_resize_window(image, width, height, r.filter, &window, rgb, err);
 }
 

@@ -1,187 +1,213 @@
-/* Pillow's resampling: two passes of fixed-point taps, columns first, each pass rounded to bytes; nearest apart.
- * Input rows stream through a ring that holds those of one output row, so that they stay in the cache between the
- * passes. Built without fused multiply-add: nearest adds up a double. */
+/* Pillow's resampling: two passes of fixed-point taps, columns first, each pass rounded to bytes. Input rows stream
+ * through a ring that holds those of one output row, so that they stay in the cache between the passes.
+ *
+ * A turned picture is never built. Its taps are Pillow's for the turned picture; sums of integers do not ask for an
+ * order, so a mirrored axis is the same taps mirrored. Where EXIF swaps the axes, the turned picture's columns are the
+ * stored one's rows: then the ring holds whole rows, is summed first, and what comes out is a column of the result. */
 #include "image/resize.h"
 
 #include "base/alloc.h"
+#include "base/env.h"
 #include "base/fail.h"
+#include "image/orient.h"
 #include "image/taps.h"
 
 #include <string.h>
 
-/* What a resize works with: taps of the passes that are needed, and the column pass's rows while they are summed. */
-typedef struct passes {
-    const imgq_image *image;
+struct iq_resizer {
+    imgq_env *env; /* shared */
     const iq_resample_kernels *kernels;
-    iq_taps columns, rows;
-    iq_tap_groups groups; /* of columns, where the kernel wants them and the image is wide enough */
-    int has_columns, has_rows;
-    size_t left;      /* of the window, where columns are only copied */
-    size_t row_bytes; /* of the window */
-    uint8_t *ring;    /* [ring_rows][row_bytes]; input row y lies at y % ring_rows */
-    size_t ring_rows;
-    uint32_t ready;         /* input rows before this one went through the column pass, or were not needed */
-    uint32_t end;           /* input rows from here on are not needed */
-    const uint8_t **summed; /* [rows.most], rows of one output row */
-} passes;
+    iq_taps along, down;  /* along a row that comes in, and down from row to row */
+    iq_tap_groups groups; /* of along, where the kernel wants them and the rows are long enough */
+    iq_turn turn;
+    uint8_t *rgb;     /* borrowed, the window */
+    size_t out_bytes; /* of a row of it */
+    uint8_t *ring;    /* [ring_rows][ring_bytes]; input row y lies at y % ring_rows */
+    size_t ring_rows, ring_bytes;
+    const uint8_t **summed; /* [down.most], rows of one output */
+    uint8_t *batch;         /* axes swapped: [IQ_ROWS_AT_ONCE][ring_bytes], rows on their way to the second pass */
+    uint8_t *columns;       /* and [IQ_ROWS_AT_ONCE][along.count * 3], columns of the result */
+    uint32_t batched;
+    uint32_t came;    /* input rows */
+    uint32_t emitted; /* outputs of down */
+};
 
-static const uint8_t *source_row(const passes *p, uint32_t y)
+/* Outputs are made as their inputs come: from the last on where the picture is turned upside down. */
+static uint32_t output_at(const iq_resizer *r, uint32_t nth)
 {
-    return p->image->pixels + (size_t)y * p->image->width * 3;
+    return r->turn.flip_down ? r->down.count - 1 - nth : nth;
 }
 
-/* Some input rows from y on through the column pass. */
-static void stretch_rows(const passes *p, uint8_t *const *out, uint32_t y, uint32_t count)
+static void sum_along(const iq_resizer *r, uint8_t *const *out, const uint8_t *const *in, uint32_t count)
 {
-    const uint8_t *in[IQ_ROWS_AT_ONCE];
-    for (uint32_t i = 0; i < count; i++)
-        in[i] = source_row(p, y + i);
-    if (p->groups.count > 0)
-        p->kernels->columns(out, in, count, &p->columns, &p->groups);
+    if (r->groups.count > 0)
+        r->kernels->columns(out, in, count, &r->along, &r->groups);
     else
-        iq_columns_plain(out, in, count, &p->columns, NULL);
+        iq_columns_plain(out, in, count, &r->along, NULL);
 }
 
-static uint32_t rows_at_once(uint32_t y, uint32_t end)
+static void fill_ring(iq_resizer *r, const uint8_t *const *rows, uint32_t count)
 {
-    return end - y < IQ_ROWS_AT_ONCE ? end - y : IQ_ROWS_AT_ONCE;
+    uint8_t *out[IQ_ROWS_AT_ONCE];
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = r->ring + (r->came + i) % r->ring_rows * r->ring_bytes;
+    if (!r->turn.swap)
+        sum_along(r, out, rows, count);
+    for (uint32_t i = 0; r->turn.swap && i < count; i++)
+        memcpy(out[i], rows[i], r->ring_bytes);
+    r->came += count;
 }
 
-/* Input row y after the column pass. Rows are asked for in windows that only move down; the ring has room for those
- * that come early. */
-static const uint8_t *stretched_row(passes *p, uint32_t y)
+/* The batch's rows are the last `batched` of the outputs emitted. */
+static void write_columns(iq_resizer *r)
 {
-    if (!p->has_columns)
-        return source_row(p, y) + p->left * 3;
-    while (p->ready <= y) {
-        uint8_t *out[IQ_ROWS_AT_ONCE];
-        const uint32_t count = rows_at_once(p->ready, p->end);
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = p->ring + (p->ready + i) % p->ring_rows * p->row_bytes;
-        stretch_rows(p, out, p->ready, count);
-        p->ready += count;
+    const size_t bytes = (size_t)r->along.count * 3;
+    const uint8_t *in[IQ_ROWS_AT_ONCE];
+    uint8_t *out[IQ_ROWS_AT_ONCE];
+    for (uint32_t i = 0; i < r->batched; i++) {
+        in[i] = r->batch + i * r->ring_bytes;
+        out[i] = r->columns + i * bytes;
     }
-    return p->ring + y % p->ring_rows * p->row_bytes;
+    sum_along(r, out, in, r->batched);
+    for (uint32_t i = 0; i < r->batched; i++) {
+        uint8_t *to = r->rgb + (size_t)output_at(r, r->emitted - r->batched + i) * 3;
+        for (uint32_t y = 0; y < r->along.count; y++, to += r->out_bytes)
+            memcpy(to, out[i] + (size_t)y * 3, 3);
+    }
+    r->batched = 0;
 }
 
-static void sum_rows(passes *p, uint32_t i, uint8_t *out)
+static void emit(iq_resizer *r)
 {
-    const uint32_t length = p->rows.length[i];
+    const uint32_t i = output_at(r, r->emitted), length = r->down.length[i];
     for (uint32_t y = 0; y < length; y++)
-        p->summed[y] = stretched_row(p, p->rows.first[i] + y);
-    p->kernels->rows(out, p->summed, p->rows.weights + (size_t)i * p->rows.most, length, p->row_bytes);
+        r->summed[y] = r->ring + (r->down.first[i] + y) % r->ring_rows * r->ring_bytes;
+    uint8_t *out = r->turn.swap ? r->batch + r->batched * r->ring_bytes : r->rgb + i * r->out_bytes;
+    r->kernels->rows(out, r->summed, r->down.weights + (size_t)i * r->down.most, length, r->ring_bytes);
+    r->emitted++;
+    if (r->turn.swap && (++r->batched == IQ_ROWS_AT_ONCE || r->emitted == r->down.count))
+        write_columns(r);
 }
 
-static imgq_status prepare_columns(passes *p, uint32_t width, uint32_t filter, const iq_window *window, imgq_error *err)
+void iq_resizer_push(iq_resizer *r, const uint8_t *const *rows, uint32_t count)
 {
-    imgq_env *env = p->image->env;
+    for (uint32_t i = 0; i < count && r->emitted < r->down.count;) {
+        const uint32_t first = r->down.first[output_at(r, r->emitted)];
+        if (r->came < first) { /* above all that is wanted, or between it */
+            r->came++;
+            i++;
+            continue;
+        }
+        /* The ring holds fewer rows than one output sums, and has room for these. */
+        fill_ring(r, rows + i, count - i);
+        i = count;
+        while (r->emitted < r->down.count) {
+            const uint32_t next = output_at(r, r->emitted);
+            if (r->down.first[next] + r->down.length[next] > r->came)
+                break;
+            emit(r);
+        }
+    }
+}
+
+/* Taps of the turned picture's two axes, put where the rows that come in have them. */
+static imgq_status prepare_taps(iq_resizer *r, const iq_resize_plan *plan, imgq_error *err)
+{
+    const iq_window *window = &plan->window;
+    const uint32_t in_width = r->turn.swap ? plan->in_height : plan->in_width;
+    const uint32_t in_height = r->turn.swap ? plan->in_width : plan->in_height;
+    iq_taps *columns = r->turn.swap ? &r->down : &r->along, *rows = r->turn.swap ? &r->along : &r->down;
     imgq_status status =
-        iq_taps_create(env, p->image->width, width, window->left, window->width, filter, &p->columns, err);
-    if (status == IMGQ_OK && p->kernels->columns != NULL)
-        status = iq_tap_groups_create(env, &p->columns, p->image->width, IQ_LEAST_GROUPS, p->kernels->packing,
-                                      &p->groups, err);
-    return status;
-}
-
-static imgq_status prepare_rows(passes *p, uint32_t height, uint32_t filter, const iq_window *window, imgq_error *err)
-{
-    imgq_env *env = p->image->env;
-    const imgq_status status =
-        iq_taps_create(env, p->image->height, height, window->top, window->height, filter, &p->rows, err);
+        iq_taps_create(r->env, in_width, plan->width, window->left, window->width, plan->filter, columns, err);
+    if (status == IMGQ_OK)
+        status = iq_taps_create(r->env, in_height, plan->height, window->top, window->height, plan->filter, rows, err);
     if (status != IMGQ_OK)
         return status;
-    p->ready = p->rows.first[0];
-    p->end = p->rows.first[window->height - 1] + p->rows.length[window->height - 1];
-    p->ring_rows = (size_t)p->rows.most + IQ_ROWS_AT_ONCE - 1;
-    p->summed = iq_alloc_array(env, p->rows.most, sizeof *p->summed);
-    if (p->summed != NULL && p->has_columns)
-        p->ring = iq_alloc_array(env, p->ring_rows, p->row_bytes);
-    if (p->summed == NULL || (p->has_columns && p->ring == NULL))
-        return iq_fail_nomem(err, p->ring_rows * p->row_bytes);
-    return IMGQ_OK;
-}
-
-/* The image is as high as the result: no row pass. */
-static void copy_rows(const passes *p, const iq_window *window, uint8_t *rgb)
-{
-    for (uint32_t i = 0, count; i < window->height; i += count) {
-        uint8_t *out[IQ_ROWS_AT_ONCE];
-        count = rows_at_once(i, window->height);
-        for (uint32_t k = 0; k < count; k++)
-            out[k] = rgb + ((size_t)i + k) * p->row_bytes;
-        if (p->has_columns)
-            stretch_rows(p, out, window->top + i, count);
-        for (uint32_t k = 0; !p->has_columns && k < count; k++)
-            memcpy(out[k], source_row(p, window->top + i + k) + p->left * 3, p->row_bytes);
-    }
-}
-
-static imgq_status resize_filtered(const imgq_image *image, uint32_t width, uint32_t height, uint32_t filter,
-                                   const iq_window *window, const iq_resample_kernels *kernels, uint8_t *rgb,
-                                   imgq_error *err)
-{
-    passes p = {.image = image,
-                .kernels = kernels,
-                .has_columns = width != image->width,
-                .has_rows = height != image->height,
-                .left = window->left,
-                .row_bytes = (size_t)window->width * 3};
-    imgq_status status = IMGQ_OK;
-    if (p.has_columns)
-        status = prepare_columns(&p, width, filter, window, err);
-    if (status == IMGQ_OK && p.has_rows)
-        status = prepare_rows(&p, height, filter, window, err);
-    if (status == IMGQ_OK && !p.has_rows)
-        copy_rows(&p, window, rgb);
-    for (uint32_t i = 0; status == IMGQ_OK && p.has_rows && i < window->height; i++)
-        sum_rows(&p, i, rgb + (size_t)i * p.row_bytes);
-    iq_taps_release(image->env, &p.columns);
-    iq_taps_release(image->env, &p.rows);
-    iq_tap_groups_release(image->env, &p.groups);
-    iq_free(image->env, p.ring);
-    iq_free(image->env, p.summed);
+    if (r->turn.flip_along)
+        iq_taps_mirror(&r->along, plan->in_width);
+    if (r->turn.flip_down)
+        iq_taps_mirror(&r->down, plan->in_height);
+    if (r->kernels->columns != NULL)
+        status = iq_tap_groups_create(r->env, &r->along, plan->in_width, IQ_LEAST_GROUPS, r->kernels->packing,
+                                      &r->groups, err);
     return status;
 }
 
-/* Pillow adds up the position in double from the first column on, so its rounding errors add up as well. Past the end
- * it leaves black. Answers in_size for such a place. */
-static void nearest_places(uint32_t *places, uint32_t in_size, uint32_t out_size, uint32_t from, uint32_t count)
+static imgq_status prepare_rows(iq_resizer *r, const iq_resize_plan *plan, imgq_error *err)
 {
-    const double step = (double)(float)in_size / out_size;
-    double place = 0.0 + step * 0.5;
-    for (uint32_t at = 0; at < from + count; at++, place += step)
-        if (at >= from)
-            places[at - from] = place < (double)in_size ? (uint32_t)place : in_size;
+    const size_t columns_bytes = (size_t)r->along.count * 3;
+    r->ring_rows = (size_t)r->down.most + IQ_ROWS_AT_ONCE - 1;
+    r->ring_bytes = r->turn.swap ? (size_t)plan->in_width * 3 : columns_bytes;
+    r->summed = iq_alloc_array(r->env, r->down.most, sizeof *r->summed);
+    r->ring = iq_alloc_array(r->env, r->ring_rows, r->ring_bytes);
+    if (r->turn.swap) {
+        r->batch = iq_alloc_array(r->env, IQ_ROWS_AT_ONCE, r->ring_bytes);
+        r->columns = iq_alloc_array(r->env, IQ_ROWS_AT_ONCE, columns_bytes);
+    }
+    if (r->summed == NULL || r->ring == NULL || (r->turn.swap && (r->batch == NULL || r->columns == NULL)))
+        return iq_fail_nomem(err, r->ring_rows * r->ring_bytes);
+    return IMGQ_OK;
 }
 
-static imgq_status resize_nearest(const imgq_image *image, uint32_t width, uint32_t height, const iq_window *window,
-                                  uint8_t *rgb, imgq_error *err)
+imgq_status iq_resizer_create(imgq_env *env, const iq_resample_kernels *kernels, const iq_resize_plan *plan,
+                              uint8_t *rgb, iq_resizer **out, imgq_error *err)
 {
-    const size_t count = (size_t)window->width + window->height;
-    uint32_t *columns = iq_alloc_array(image->env, count, sizeof *columns);
-    if (columns == NULL)
-        return iq_fail_nomem(err, count * sizeof *columns);
-    uint32_t *rows = columns + window->width;
-    nearest_places(columns, image->width, width, window->left, window->width);
-    nearest_places(rows, image->height, height, window->top, window->height);
-    for (uint32_t y = 0; y < window->height; y++)
-        for (uint32_t x = 0; x < window->width; x++, rgb += 3) {
-            if (rows[y] < image->height && columns[x] < image->width)
-                memcpy(rgb, image->pixels + ((size_t)rows[y] * image->width + columns[x]) * 3, 3);
-            else
-                memset(rgb, 0, 3);
-        }
-    iq_free(image->env, columns);
-    return IMGQ_OK;
+    *out = NULL;
+    iq_resizer *r = iq_alloc_array(env, 1, sizeof *r);
+    if (r == NULL)
+        return iq_fail_nomem(err, sizeof *r);
+    r->env = iq_env_hold(env);
+    r->kernels = kernels;
+    r->turn = iq_orient_turn(plan->orientation);
+    r->rgb = rgb;
+    r->out_bytes = (size_t)plan->window.width * 3;
+    imgq_status status = prepare_taps(r, plan, err);
+    if (status == IMGQ_OK)
+        status = prepare_rows(r, plan, err);
+    if (status == IMGQ_OK)
+        *out = r;
+    else
+        iq_resizer_destroy(r);
+    return status;
+}
+
+void iq_resizer_destroy(iq_resizer *r)
+{
+    if (r == NULL)
+        return;
+    imgq_env *env = r->env;
+    iq_taps_release(env, &r->along);
+    iq_taps_release(env, &r->down);
+    iq_tap_groups_release(env, &r->groups);
+    iq_free(env, r->summed);
+    iq_free(env, r->ring);
+    iq_free(env, r->batch);
+    iq_free(env, r->columns);
+    iq_free(env, r);
+    imgq_env_destroy(env);
 }
 
 imgq_status iq_resize_window_with(const iq_resample_kernels *kernels, const imgq_image *image, uint32_t width,
                                   uint32_t height, uint32_t filter, const iq_window *window, uint8_t *rgb,
                                   imgq_error *err)
 {
-    if (filter == IMGQ_FILTER_NEAREST)
-        return resize_nearest(image, width, height, window, rgb, err);
-    return resize_filtered(image, width, height, filter, window, kernels, rgb, err);
+    const iq_resize_plan plan = {.in_width = image->width,
+                                 .in_height = image->height,
+                                 .width = width,
+                                 .height = height,
+                                 .filter = filter,
+                                 .window = *window};
+    iq_resizer *resizer;
+    const imgq_status status = iq_resizer_create(image->env, kernels, &plan, rgb, &resizer, err);
+    for (uint32_t y = 0; status == IMGQ_OK && y < image->height; y += IQ_ROWS_AT_ONCE) {
+        const uint32_t left = image->height - y, count = left < IQ_ROWS_AT_ONCE ? left : IQ_ROWS_AT_ONCE;
+        const uint8_t *rows[IQ_ROWS_AT_ONCE];
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = image->pixels + (size_t)(y + i) * image->width * 3;
+        iq_resizer_push(resizer, rows, count);
+    }
+    iq_resizer_destroy(resizer);
+    return status;
 }
 
 imgq_status iq_resize_window(const imgq_image *image, uint32_t width, uint32_t height, uint32_t filter,

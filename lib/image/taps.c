@@ -64,33 +64,90 @@ static void taps_fill_one(iq_taps *t, uint32_t i, uint32_t at, uint32_t in_size,
     t->length[i] = length;
 }
 
+/* Pillow adds up the position in double from the first column on, so its rounding errors add up as well. Past the end
+ * it leaves black. */
+static void taps_fill_nearest(iq_taps *t, uint32_t in_size, uint32_t out_size, uint32_t from)
+{
+    const double step = (double)(float)in_size / out_size;
+    double place = 0.0 + step * 0.5;
+    for (uint32_t at = 0; at < from + t->count; at++, place += step) {
+        if (at < from)
+            continue;
+        const int inside = place < (double)in_size;
+        t->first[at - from] = inside ? (uint32_t)place : in_size - 1;
+        t->length[at - from] = 1;
+        t->weights[at - from] = inside ? 1 << IQ_TAP_BITS : 0;
+    }
+}
+
+static void taps_fill_copies(iq_taps *t, uint32_t from)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        t->first[i] = from + i;
+        t->length[i] = 1;
+        t->weights[i] = 1 << IQ_TAP_BITS;
+    }
+}
+
+static imgq_status taps_allocate(imgq_env *env, size_t most, uint32_t count, iq_taps *t, imgq_error *err)
+{
+    size_t cells;
+    *t = (iq_taps){0};
+    if (iq_mul_size(&cells, most, count))
+        return iq_fail_nomem(err, SIZE_MAX);
+    *t = (iq_taps){.count = count, .most = (uint32_t)most};
+    t->first = iq_alloc_array(env, count, sizeof *t->first);
+    t->length = iq_alloc_array(env, count, sizeof *t->length);
+    t->weights = iq_alloc_array(env, cells, sizeof *t->weights);
+    if (t->first != NULL && t->length != NULL && t->weights != NULL)
+        return IMGQ_OK;
+    iq_taps_release(env, t);
+    return iq_fail_nomem(err, cells * sizeof *t->weights);
+}
+
+void iq_taps_mirror(iq_taps *t, uint32_t in_size)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        int32_t *weights = t->weights + (size_t)i * t->most;
+        t->first[i] = in_size - t->first[i] - t->length[i];
+        for (uint32_t low = 0, high = t->length[i] - 1; low < high; low++, high--) {
+            const int32_t weight = weights[low];
+            weights[low] = weights[high];
+            weights[high] = weight;
+        }
+    }
+}
+
 /* Pillow keeps the box in floats: so the cast. */
 imgq_status iq_taps_create(imgq_env *env, uint32_t in_size, uint32_t out_size, uint32_t from, uint32_t count,
                            uint32_t filter, iq_taps *t, imgq_error *err)
 {
     const double scale = (double)(float)in_size / out_size;
     const double support = (filter == IMGQ_FILTER_BICUBIC ? 2.0 : 1.0) * (scale < 1.0 ? 1.0 : scale);
-    size_t most = (size_t)ceil(support) * 2 + 1, cells;
+    const int single = filter == IMGQ_FILTER_NEAREST || in_size == out_size;
+    size_t most = single ? 1 : (size_t)ceil(support) * 2 + 1;
     if (most > (size_t)in_size + 1)
         most = (size_t)in_size + 1; /* more inputs than there are never count */
-    *t = (iq_taps){0};
-    if (iq_mul_size(&cells, most, count))
-        return iq_fail_nomem(err, SIZE_MAX);
-    *t = (iq_taps){.count = count, .most = (uint32_t)most};
+    const imgq_status status = taps_allocate(env, most, count, t, err);
+    if (status != IMGQ_OK)
+        return status;
+    if (single) {
+        if (in_size == out_size)
+            taps_fill_copies(t, from);
+        else
+            taps_fill_nearest(t, in_size, out_size, from);
+        return IMGQ_OK;
+    }
     double *scratch = iq_alloc_array(env, most, sizeof *scratch);
-    t->first = iq_alloc_array(env, count, sizeof *t->first);
-    t->length = iq_alloc_array(env, count, sizeof *t->length);
-    t->weights = iq_alloc_array(env, cells, sizeof *t->weights);
-    imgq_status status = IMGQ_OK;
-    if (scratch == NULL || t->first == NULL || t->length == NULL || t->weights == NULL)
-        status = iq_fail_nomem(err, cells * sizeof *t->weights);
-    for (uint32_t i = 0; status == IMGQ_OK && i < count; i++)
+    if (scratch == NULL) {
+        iq_taps_release(env, t);
+        return iq_fail_nomem(err, most * sizeof *scratch);
+    }
+    for (uint32_t i = 0; i < count; i++)
         taps_fill_one(t, i, from + i, in_size, scale, support, filter == IMGQ_FILTER_BICUBIC ? bicubic : bilinear,
                       scratch);
     iq_free(env, scratch);
-    if (status != IMGQ_OK)
-        iq_taps_release(env, t);
-    return status;
+    return IMGQ_OK;
 }
 
 void iq_tap_groups_release(imgq_env *env, iq_tap_groups *groups)

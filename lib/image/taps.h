@@ -33,12 +33,15 @@ typedef struct iq_tap_groups {
     uint32_t count, most;
 } iq_tap_groups;
 
-/** Taps of outputs from..from + count of in_size resized to out_size.
- *  @param filter IMGQ_FILTER_BILINEAR or _BICUBIC @param t owned, iq_taps_release(); empty unless IMGQ_OK
+/** Taps of outputs from..from + count of in_size resized to out_size. What Pillow copies (the same size, nearest) is
+ * one tap of weight 1, what it leaves black one of 0: sums of those are exact.
+ *  @param filter IMGQ_FILTER_... @param t owned, iq_taps_release(); empty unless IMGQ_OK
  *  @return IMGQ_OK; IMGQ_E_NOMEM */
 imgq_status iq_taps_create(imgq_env *env, uint32_t in_size, uint32_t out_size, uint32_t from, uint32_t count,
                            uint32_t filter, iq_taps *t, imgq_error *err);
 void iq_taps_release(imgq_env *env, iq_taps *t);
+/** The same outputs, in the same order, of inputs that come in the opposite order. */
+void iq_taps_mirror(iq_taps *t, uint32_t in_size);
 
 /** Packs so that the inputs of every group lie within in_size; each output gets `least` groups or more.
  *  @param groups owned, iq_tap_groups_release(); empty where in_size is too small for that, or unless IMGQ_OK

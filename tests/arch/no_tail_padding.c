@@ -12,6 +12,7 @@
 
 ENDS_WITH(imgq_env_options, max_reply_bytes);
 ENDS_WITH(imgq_decode_options, reserved);
+ENDS_WITH(imgq_encoded_info, reserved);
 ENDS_WITH(imgq_recipe, std);
 ENDS_WITH(imgq_model_options, bn_eps);
 ENDS_WITH(imgq_session_options, isa);
@@ -30,7 +31,7 @@ ENDS_WITH(imgq_worker_options, isa);
 _Static_assert(sizeof(imgq_error) == 256, "the error record is frozen");
 _Static_assert(sizeof(imgq_prediction) == 8, "predictions live in arrays: frozen");
 
-enum { CHECKED_HERE = 17 };
+enum { CHECKED_HERE = 18 };
 
 int main(int argc, char **argv)
 {

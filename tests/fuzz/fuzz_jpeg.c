@@ -1,4 +1,4 @@
-/* Any bytes into the JPEG reader; those that it takes are turned, resized and normalised as well. */
+/* Any bytes into the JPEG reader; whole and row by row, turned, resized and normalised. */
 #include "fuzz_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

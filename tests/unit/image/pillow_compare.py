@@ -18,11 +18,12 @@ import zlib
 
 try:
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageFile, ImageOps
 except ImportError as missing:
     print(f"SKIPPED: {missing}", file=sys.stderr)
     sys.exit(77)
 
+ImageFile.MAXBLOCK = 1 << 24  # Pillow's encoder wants a picture of noise in one block
 FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 PROFILES = {  # resize_short (0: squash to 224), filter, divisor, mean, std, bgr
     "keras": (0, 3, 1.0, (103.939, 116.779, 123.68), (1, 1, 1), True),
@@ -274,14 +275,14 @@ def backgrounds(peer, rng, rounds):
     return rounds * len(PNG_KINDS) + 3
 
 
-def random_jpeg(rng):
-    array = draw(rng, rng.randrange(1, 70), rng.randrange(1, 70))
+def random_jpeg(rng, turned=0.2, most=70):
+    array = draw(rng, rng.randrange(1, most), rng.randrange(1, most))
     image = Image.fromarray(array, "RGB")
     mode = rng.choice(["RGB", "RGB", "RGB", "L", "CMYK"])
     options = {"quality": rng.choice([1, 30, 75, 95, 100]), "progressive": rng.random() < 0.5}
     if mode == "RGB":
         options["subsampling"] = rng.randrange(3)
-    if rng.random() < 0.2:
+    if rng.random() < turned:
         options["exif"] = exif(rng, rng.randrange(0, 10))
     out = io.BytesIO()
     image.convert(mode).save(out, "JPEG", **options)
@@ -334,6 +335,24 @@ def orientations(peer, rng, rounds):
                       f"orientation {orientation} {array.shape}: {status} {said}")
                 count += 1
     return count
+
+
+def files(peer, rng, rounds):
+    """A file to each profile's crop in one go, turned by EXIF or not."""
+    kinds = [kind for kind in PNG_KINDS if kind[:2] != (0, 16)]
+    for _ in range(rounds):
+        data = random_png(rng, *rng.choice(kinds), rng.randrange(2))[1] if rng.random() < 0.3 else \
+            random_jpeg(rng, 0.6, rng.choice([70, 300, 900]))
+        turned = rng.randrange(2)
+        image = Image.open(io.BytesIO(data))
+        image = (ImageOps.exif_transpose(image) if turned else image).convert("RGB")
+        for profile, (short, code, *_) in PROFILES.items():
+            if short > 0 and max(image.size) * short / min(image.size) > 30000:
+                continue
+            want = torchvision(image, short, code) if short > 0 else image.resize((224, 224), code)
+            status, got = peer.ask("E", profile.encode().ljust(32, b"\0"), struct.pack("=2I", len(data), turned), data)
+            check(status == 0 and got == want.tobytes(), f"{profile} of a file, {image.size}, turned {turned}: {status}")
+    return rounds * len(PROFILES)
 
 
 def by_pillow(data):
@@ -394,7 +413,7 @@ def main():
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 1500
     print(f"Pillow {Image.__version__}, seed {seed}")
     for part, count in ((resizes, rounds), (preprocessing, rounds // 30), (pngs, rounds // 50),
-                        (backgrounds, rounds // 50), (jpegs, rounds // 3), (orientations, rounds // 150),
+                        (backgrounds, rounds // 50), (jpegs, rounds // 3), (orientations, rounds // 150), (files, rounds // 10),
                         (jpeg_damage, rounds), (png_damage, rounds)):
         before, began = failures, time.monotonic()
         done = part(peer, random.Random(f"{seed} {part.__name__}"), count)

@@ -139,6 +139,24 @@ static void decode(imgq_env *env)
     free(bytes);
 }
 
+/* A file's bytes to a profile's crop, its rows never making a whole picture. */
+static void encoded(imgq_env *env)
+{
+    uint32_t wish[2]; /* length, apply orientation */
+    imgq_error err;
+    const imgq_recipe recipe = take_recipe();
+    take(wish, sizeof wish);
+    uint8_t *bytes = buffer(wish[0]);
+    take(bytes, wish[0]);
+    imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
+    options.apply_orientation = wish[1];
+    const size_t len = (size_t)recipe.crop_width * recipe.crop_height * 3;
+    uint8_t *rgb = buffer(len);
+    answer(imgq_encoded_resample(env, bytes, wish[0], &options, &recipe, rgb, len, NULL, &err), &err, rgb, len);
+    free(rgb);
+    free(bytes);
+}
+
 int main(void)
 {
     imgq_env *env;
@@ -157,6 +175,9 @@ int main(void)
             break;
         case 'D':
             decode(env);
+            break;
+        case 'E':
+            encoded(env);
             break;
         default:
             fprintf(stderr, "pillow_peer: unknown request %d\n", what);

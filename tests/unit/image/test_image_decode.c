@@ -325,7 +325,7 @@ static void wrong_arguments_are_refused(void)
     options.apply_orientation = 2;
     CHECK_STATUS(IMGQ_E_INVALID, imgq_image_decode(env, "x", 1, &options, &image, &err));
     options.apply_orientation = 0;
-    options.reserved[4] = 1;
+    options.reserved[3] = 1;
     CHECK_STATUS(IMGQ_E_UNSUPPORTED, imgq_image_decode(env, "x", 1, &options, &image, &err));
     CHECK_STATUS(IMGQ_E_INVALID, imgq_image_create(env, 0, 1, (const uint8_t *)"", &image, &err));
     CHECK_EQ_STR("create an image of 0 x 1 pixels", err.message);
