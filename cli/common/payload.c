@@ -14,23 +14,20 @@ static imgq_status make_tensor(imgq_env *env, const cli_payload_how *how, const 
     const imgq_recipe *recipe = &how->recipe;
     const size_t count = (size_t)recipe->crop_width * recipe->crop_height * 3;
     const bool floats = how->kind == CLI_PAYLOAD_F32;
-    imgq_image *image = NULL;
     imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
     options.apply_orientation = how->exif_apply;
     options.use_background = how->background.is_set;
     memcpy(options.background, how->background.rgb, sizeof options.background);
-    imgq_status status = imgq_image_decode(env, file->data, file->len, &options, &image, err);
-    if (status != IMGQ_OK)
-        return status;
+    imgq_status status;
     out->len = floats ? count * sizeof(float) : count;
     out->data = malloc(out->len);
     if (out->data == NULL)
         status = cli_fail(err, IMGQ_E_NOMEM, 0, "memory ran out for a tensor of %zu bytes", out->len);
     else if (floats)
-        status = imgq_image_preprocess(image, recipe, (float *)(void *)out->data, count, err);
+        status = imgq_encoded_preprocess(env, file->data, file->len, &options, recipe, (float *)(void *)out->data,
+                                         count, NULL, err);
     else
-        status = imgq_image_resample(image, recipe, out->data, count, err);
-    imgq_image_destroy(image);
+        status = imgq_encoded_resample(env, file->data, file->len, &options, recipe, out->data, count, NULL, err);
     if (status != IMGQ_OK) {
         free(out->data);
         *out = (cli_bytes){0};

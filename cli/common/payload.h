@@ -18,7 +18,7 @@ typedef struct cli_payload_how {
     cli_colour background;
 } cli_payload_how;
 
-/** @param out owned, free(data) @return IMGQ_OK; as cli_file_read(), imgq_image_decode() */
+/** @param out owned, free(data) @return IMGQ_OK; as cli_file_read(), imgq_encoded_resample() */
 imgq_status cli_payload_make(imgq_env *env, const cli_payload_how *how, const char *path, cli_bytes *out,
                              imgq_error *err);
 /**

@@ -86,19 +86,17 @@ static void decode(running *r, slot *s, float *input)
 {
     imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
     cli_bytes bytes = {0};
-    imgq_image *image = NULL;
     const double started = now_ms();
     options.apply_orientation = (uint32_t)r->settings->exif;
     options.use_background = r->settings->background.is_set;
     memcpy(options.background, r->settings->background.rgb, sizeof options.background);
     s->status = cli_file_read(s->path, BYTES_MAX, &bytes, &s->err);
+    imgq_encoded_info met = IMGQ_ENCODED_INFO_INIT;
     if (s->status == IMGQ_OK)
-        s->status = imgq_image_decode(r->env, bytes.data, bytes.len, &options, &image, &s->err);
-    if (s->status == IMGQ_OK) {
-        s->orientation = imgq_image_orientation(image, &s->applied);
-        s->status = imgq_image_preprocess(image, r->recipe, input, r->input_count, &s->err);
-    }
-    imgq_image_destroy(image);
+        s->status = imgq_encoded_preprocess(r->env, bytes.data, bytes.len, &options, r->recipe, input, r->input_count,
+                                            &met, &s->err);
+    s->orientation = met.orientation;
+    s->applied = met.applied;
     free(bytes.data);
     s->decode_ms = now_ms() - started;
 }

@@ -136,14 +136,10 @@ imgq_status imgq_session_run(imgq_session *session, const float *nhwc, size_t ba
 imgq_status imgq_session_classify(imgq_session *session, const void *bytes, size_t len, imgq_prediction *top,
                                   size_t top_count, imgq_error *err)
 {
-    imgq_image *image = NULL;
     if (top_count > session->classes)
         return iq_fail(err, IMGQ_E_INVALID, 0, "the best %zu of %zu classes", top_count, session->classes);
-    imgq_status status = imgq_image_decode(session->env, bytes, len, NULL, &image, err);
-    if (status == IMGQ_OK)
-        status =
-            imgq_image_preprocess(image, imgq_model_recipe(session->model), session->image, session->image_floats, err);
-    imgq_image_destroy(image);
+    imgq_status status = imgq_encoded_preprocess(session->env, bytes, len, NULL, imgq_model_recipe(session->model),
+                                                 session->image, session->image_floats, NULL, err);
     if (status == IMGQ_OK)
         status = imgq_session_run(session, session->image, 1, session->probs, session->classes, err);
     if (status == IMGQ_OK)

@@ -38,13 +38,11 @@ static imgq_status decode_file(const iq_decoder *decoder, const imgq_recipe *rec
         info->exif == IMGQ_EXIF_APPLY || (info->exif == IMGQ_EXIF_WORKER && decoder->exif_apply != 0);
     options.use_background = info->use_background;
     memcpy(options.background, info->background, sizeof options.background);
-    imgq_image *image = NULL;
-    imgq_status status = imgq_image_decode(decoder->env, bytes, len, &options, &image, err);
-    if (status != IMGQ_OK)
-        return status;
-    slot->exif_orientation = imgq_image_orientation(image, &slot->exif_applied);
-    status = imgq_image_preprocess(image, recipe, slot->input, iq_recipe_input_count(recipe), err);
-    imgq_image_destroy(image);
+    imgq_encoded_info met = IMGQ_ENCODED_INFO_INIT;
+    const imgq_status status = imgq_encoded_preprocess(decoder->env, bytes, len, &options, recipe, slot->input,
+                                                       iq_recipe_input_count(recipe), &met, err);
+    slot->exif_orientation = met.orientation;
+    slot->exif_applied = met.applied;
     return status;
 }
 
