@@ -30,7 +30,7 @@ typedef struct settings {
     cli_connect connect;
     cli_model_arg model;
     const char *queues, *import_list, *forward_to, *name, *engine, *precision, *isa;
-    int64_t batch, max_delay_ms, threads, lease_ms, result_ttl_ms;
+    int64_t batch, max_delay_ms, threads, lease_ms, result_ttl_ms, max_progressive_pixels;
     int exif, log_format, log_level;
     bool drain, wait_redis;
 } settings;
@@ -51,6 +51,14 @@ static const cli_option options[] = {
      .at = offsetof(settings, exif),
      .help =
          "photos that carry an orientation: as stored, as the models were trained, or turned; a job may say otherwise"},
+    {.name = "max-progressive-pixels",
+     .value = "N",
+     .kind = CLI_INT,
+     .by_default = "32000000",
+     .min = 1,
+     .max = 100000000,
+     .at = offsetof(settings, max_progressive_pixels),
+     .help = "larger JPEGs in several scans are refused: decoding one takes up to 8 bytes a pixel, others some rows"},
     {.group = "Work",
      .name = "queue",
      .letter = 'q',
@@ -434,6 +442,7 @@ int main(int argc, char **argv)
         imgq_env_options env_options = IMGQ_ENV_OPTIONS_INIT;
         env_options.log_fn = cli_log_fn;
         env_options.log_user = &it.log;
+        env_options.max_progressive_pixels = (size_t)s->max_progressive_pixels;
         it.options.roles = IMGQ_ROLE_WORKER;
         it.options.keep_leases = 1;
         it.options.no_notify = 1;

@@ -35,6 +35,8 @@ typedef struct imgq_env_options {
     size_t max_payload_bytes; /* of one job; 0: 32 MiB */
     size_t max_image_pixels;  /* width x height; 0: 100 million */
     size_t max_reply_bytes;   /* one Redis reply; 0: 64 MiB + max_payload_bytes */
+    size_t max_progressive_pixels; /* of a JPEG in several scans, all of whose coefficients are held until the last one;
+                                      0: 32 million; never above max_image_pixels */
 } imgq_env_options;
 
 #ifdef __cplusplus

@@ -44,7 +44,8 @@ imgq_status imgq_env_create(const imgq_env_options *options, imgq_env **out, img
                       .log_fn = o.log_fn,
                       .log_user = o.log_user,
                       .max_payload_bytes = o.max_payload_bytes ? o.max_payload_bytes : (size_t)32 << 20,
-                      .max_image_pixels = o.max_image_pixels ? o.max_image_pixels : 100000000};
+                      .max_image_pixels = o.max_image_pixels ? o.max_image_pixels : 100000000,
+                      .max_progressive_pixels = o.max_progressive_pixels ? o.max_progressive_pixels : 32000000};
     env->max_reply_bytes = o.max_reply_bytes ? o.max_reply_bytes : ((size_t)64 << 20) + env->max_payload_bytes;
     atomic_init(&env->holders, 1);
     *out = env;
@@ -74,6 +75,11 @@ size_t iq_env_max_payload_bytes(const imgq_env *env)
 size_t iq_env_max_image_pixels(const imgq_env *env)
 {
     return env->max_image_pixels;
+}
+
+size_t iq_env_max_progressive_pixels(const imgq_env *env)
+{
+    return env->max_progressive_pixels;
 }
 
 size_t iq_env_max_reply_bytes(const imgq_env *env)

@@ -12,6 +12,8 @@
 IQ_SHARED imgq_env *iq_env_hold(imgq_env *env);
 IQ_SHARED size_t iq_env_max_payload_bytes(const imgq_env *env);
 IQ_SHARED size_t iq_env_max_image_pixels(const imgq_env *env);
+/** Of a JPEG in several scans. */
+IQ_SHARED size_t iq_env_max_progressive_pixels(const imgq_env *env);
 IQ_SHARED size_t iq_env_max_reply_bytes(const imgq_env *env);
 
 #endif

@@ -13,7 +13,7 @@ struct imgq_env {
     void *realloc_user;
     imgq_log_fn log_fn;
     void *log_user;
-    size_t max_payload_bytes, max_image_pixels, max_reply_bytes;
+    size_t max_payload_bytes, max_image_pixels, max_reply_bytes, max_progressive_pixels;
 };
 
 #endif

@@ -108,6 +108,7 @@ static imgq_status read_options(const imgq_env *env, const imgq_decode_options *
         return iq_fail(err, IMGQ_E_INVALID, 0,
                        "decode an image: apply_orientation, use_background and fast are 0 or 1");
     rules->max_pixels = options->max_pixels > 0 && options->max_pixels < limit ? options->max_pixels : limit;
+    rules->max_progressive_pixels = iq_env_max_progressive_pixels(env);
     rules->background = options->use_background ? options->background : NULL;
     rules->fast = options->fast;
     return IMGQ_OK;

@@ -18,6 +18,7 @@ struct imgq_image {
 /** What a decoder must keep to. */
 typedef struct iq_decode_rules {
     size_t max_pixels;
+    size_t max_progressive_pixels; /* of a JPEG in several scans */
     const uint8_t *background; /* R G B to composite alpha over; NULL: alpha is dropped */
     int fast;                  /* large JPEGs may be decoded smaller than they are */
 } iq_decode_rules;

@@ -157,12 +157,15 @@ static imgq_status read_header(jpeg_reader *reader)
 
 static imgq_status check_limits(jpeg_reader *reader)
 {
-    const struct jpeg_decompress_struct *cinfo = &reader->cinfo;
+    struct jpeg_decompress_struct *cinfo = &reader->cinfo; /* jpeg_has_multiple_scans() knows no const */
     const size_t max_pixels = reader->rules->max_pixels;
     imgq_status status = iq_image_check_size("JPEG", cinfo->image_width, cinfo->image_height, max_pixels, reader->err);
     if (status != IMGQ_OK)
         return status;
     const uint64_t pixels = (uint64_t)cinfo->image_width * cinfo->image_height;
+    if (pixels > reader->rules->max_progressive_pixels && jpeg_has_multiple_scans(cinfo))
+        return iq_fail(reader->err, IMGQ_E_LIMIT, 0, "JPEG in several scans of %u x %u pixels, the limit is %zu pixels",
+                       cinfo->image_width, cinfo->image_height, reader->rules->max_progressive_pixels);
     const double work = (double)IQ_JPEG_SCANS_AT_LIMIT * (double)max_pixels / (double)pixels;
     reader->allowed = work < IQ_JPEG_MAX_SCANS ? (size_t)work : IQ_JPEG_MAX_SCANS;
     if (reader->scans > reader->allowed)

@@ -10,7 +10,7 @@
 #define ENDS_WITH(type, field)                                                                                         \
     _Static_assert(sizeof(type) == offsetof(type, field) + sizeof(((type *)0)->field), #type " has a padded tail")
 
-ENDS_WITH(imgq_env_options, max_reply_bytes);
+ENDS_WITH(imgq_env_options, max_progressive_pixels);
 ENDS_WITH(imgq_decode_options, reserved);
 ENDS_WITH(imgq_encoded_info, reserved);
 ENDS_WITH(imgq_recipe, std);

@@ -227,6 +227,37 @@ static void limits_of_env_and_options_hold_and_the_smaller_one_counts(void)
     free(file.data);
 }
 
+static void progressive_pixels_have_a_limit_of_their_own(void)
+{
+    static const struct {
+        const char *file;
+        size_t limit; /* 0: the default */
+        imgq_status status;
+        const char *message;
+    } cases[] = {
+        {"fuzz_jpeg/progressive-2x2.jpg", 0, IMGQ_OK, ""},
+        {"fuzz_jpeg/progressive-2x2.jpg", 53 * 37, IMGQ_OK, ""},
+        {"fuzz_jpeg/progressive-2x2.jpg", 53 * 37 - 1, IMGQ_E_LIMIT,
+         "JPEG in several scans of 53 x 37 pixels, the limit is 1960 pixels"},
+        {"fuzz_jpeg/sample-2x2.jpg", 1, IMGQ_OK, ""}, /* one scan: some rows at a time */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        file_bytes file;
+        imgq_env_options limits = IMGQ_ENV_OPTIONS_INIT;
+        imgq_env *env = NULL;
+        imgq_image *image = NULL;
+        imgq_error err = {0};
+        limits.max_progressive_pixels = cases[i].limit;
+        if (!read_drawn(cases[i].file, &file) || !CHECK_OK(imgq_env_create(&limits, &env, &err)))
+            continue;
+        CHECK_STATUS(cases[i].status, imgq_image_decode(env, file.data, file.len, NULL, &image, &err));
+        CHECK_EQ_STR(cases[i].message, err.message);
+        imgq_image_destroy(image);
+        imgq_env_destroy(env);
+        free(file.data);
+    }
+}
+
 /* By construction: 3 bytes a pixel for the picture, 2 per pixel and component for all coefficients of a progressive
  * one, some rows for others. */
 static void memory_follows_from_the_size_in_the_header(void)
@@ -431,6 +462,7 @@ static const check_test tests[] = {
     CHECK_TEST(pictures_drawn_here_decode_as_pillow_decodes_them),
     CHECK_TEST(damage_is_named),
     CHECK_TEST(scans_times_pixels_are_limited_before_memory_is_taken),
+    CHECK_TEST(progressive_pixels_have_a_limit_of_their_own),
     CHECK_TEST(scans_behind_an_early_end_marker_are_counted_while_decoding),
     CHECK_TEST(limits_of_env_and_options_hold_and_the_smaller_one_counts),
     CHECK_TEST(memory_follows_from_the_size_in_the_header),
