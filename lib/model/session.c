@@ -27,7 +27,6 @@ struct imgq_session {
     float *probs;
 };
 
-/* high and medium are for processors with tile units, and there are no kernels for those yet: everyone gets highest. */
 static bool is_known_precision(const char *precision)
 {
     return precision == NULL || strcmp(precision, "highest") == 0 || strcmp(precision, "high") == 0 ||
@@ -58,6 +57,7 @@ static imgq_status build(imgq_session *session, const imgq_session_options *opti
         .max_images = options->max_batch,
         .threads = options->threads,
         .engine = options->engine,
+        .precision = options->precision,
         .isa = options->isa,
         .packs = iq_model_packs(session->model),
     };
@@ -100,9 +100,9 @@ imgq_status imgq_session_create(imgq_model *model, const imgq_session_options *o
     }
     iq_log(env, IMGQ_LOG_DEBUG, "model", "session on %zu threads, batches up to %zu, engine %s", chosen.threads,
            chosen.max_batch, imgq_session_engine(session));
-    if (chosen.precision != NULL && strcmp(chosen.precision, "highest") != 0)
-        iq_log(env, IMGQ_LOG_INFO, "model", "precision %s needs tile units that are not here: it runs as highest",
-               chosen.precision);
+    const char *why, *precision = iq_forward_precision(session->forward, &why);
+    if (why != NULL)
+        iq_log(env, IMGQ_LOG_INFO, "model", "precision %s runs as %s: %s", chosen.precision, precision, why);
     *out = session;
     return IMGQ_OK;
 }
@@ -154,8 +154,8 @@ const char *imgq_session_engine(const imgq_session *session)
 
 const char *imgq_session_precision(const imgq_session *session)
 {
-    (void)session;
-    return "highest";
+    const char *why;
+    return iq_forward_precision(session->forward, &why);
 }
 
 imgq_status imgq_session_get_info(const imgq_session *session, imgq_session_info *info, imgq_error *err)

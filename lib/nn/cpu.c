@@ -26,7 +26,9 @@ iq_isa iq_cpu_isa(void)
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2) || (state & avx_state) != avx_state)
         return IQ_ISA_SCALAR;
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return (b & avx512) == avx512 && (state & avx512_state) == avx512_state ? IQ_ISA_AVX512 : IQ_ISA_AVX2;
+    if ((b & avx512) != avx512 || (state & avx512_state) != avx512_state)
+        return IQ_ISA_AVX2;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16) ? IQ_ISA_AVX512_BF16 : IQ_ISA_AVX512;
 }
 
 #else

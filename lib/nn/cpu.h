@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /** Each contains those before it. AVX2: with FMA. AVX-512: F, BW, DQ and VL. */
-typedef enum iq_isa { IQ_ISA_SCALAR = 0, IQ_ISA_AVX2 = 1, IQ_ISA_AVX512 = 2 } iq_isa;
+typedef enum iq_isa { IQ_ISA_SCALAR = 0, IQ_ISA_AVX2 = 1, IQ_ISA_AVX512 = 2, IQ_ISA_AVX512_BF16 = 3 } iq_isa;
 
 /** The best that processor and operating system grant. */
 iq_isa iq_cpu_isa(void);

@@ -4,13 +4,24 @@
 
 #include "base/fail.h"
 
+#include "base/clock.h"
+#include "nn/kernels/peak.h"
+
 #include <stdio.h>
 #include <string.h>
 
 static const iq_conv_kernel *const conv_kernels[] = {
-    &iq_conv_winograd_4, &iq_conv_winograd_2, &iq_conv_direct,
+    &iq_conv_bf16_winograd_4,
+    &iq_conv_bf16_winograd_2,
+    &iq_conv_bf16_direct,
+    &iq_conv_winograd_4,
+    &iq_conv_winograd_2,
+    &iq_conv_direct,
 #if IMGQ_HAVE_OPENBLAS
-    &iq_conv_openblas_winograd_4, &iq_conv_openblas_winograd_2, &iq_conv_openblas_panels, &iq_conv_openblas,
+    &iq_conv_openblas_winograd_4,
+    &iq_conv_openblas_winograd_2,
+    &iq_conv_openblas_panels,
+    &iq_conv_openblas,
 #endif
     &iq_conv_scalar,
 };
@@ -21,8 +32,8 @@ static const char native[] = "native";
 
 static imgq_status choose_isa(const char *isa, iq_isa *out, imgq_error *err)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
-    *out = IQ_ISA_AVX512;
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512-bf16"};
+    *out = IQ_ISA_AVX512_BF16;
     if (isa == NULL || *isa == '\0')
         return IMGQ_OK;
     for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -30,8 +41,8 @@ static imgq_status choose_isa(const char *isa, iq_isa *out, imgq_error *err)
             *out = (iq_isa)i;
             return IMGQ_OK;
         }
-    return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "instruction set '%.40s' is unknown: choose from scalar, avx2, avx512",
-                   isa);
+    return iq_fail(err, IMGQ_E_UNSUPPORTED, 0,
+                   "instruction set '%.40s' is unknown: choose from scalar, avx2, avx512, avx512-bf16", isa);
 }
 
 /* The plain loops stay what they are: nothing but C. */
@@ -56,7 +67,7 @@ imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *e
         if ((is_native && set == NULL) || (i > 0 && strcmp(name, conv_kernels[i - 1]->engine) == 0))
             continue;
         if (wanted == NULL || strcmp(wanted, "auto") == 0 || strcmp(wanted, name) == 0) {
-            *engine = (iq_engine){.name = name, .set = set_of(name, at_most)};
+            *engine = (iq_engine){.name = name, .set = set_of(name, at_most), .precision = "highest"};
             return IMGQ_OK;
         }
         const size_t len = strlen(choices);
@@ -67,12 +78,74 @@ imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *e
     return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "engine '%s' is not built in: choose from %s", wanted, choices);
 }
 
+#if defined(__x86_64__)
+
+/* Operations of one lane in a nanosecond, the best of some short samples in turns. */
+enum { PEAK_SAMPLES = 6, PEAK_TURNS = 4000 };
+
+static double rate(const iq_peak_kernel *kernel, double best)
+{
+    const int64_t started = iq_clock_ns();
+    volatile float sink = kernel->run(PEAK_TURNS);
+    (void)sink;
+    const int64_t took = iq_clock_ns() - started;
+    const double now = (double)(PEAK_TURNS * kernel->flops) / (double)(took > 0 ? took : 1);
+    return now > best ? now : best;
+}
+
+/* Zen 4 issues bf16 products at twice the rate of fp32's, some processors with tile units at half of it. */
+static bool bf16_is_faster(void)
+{
+    double fp32 = 0, bf16 = 0;
+    for (int i = 0; i < PEAK_SAMPLES; i++) {
+        fp32 = rate(&iq_peak_avx512, fp32);
+        bf16 = rate(&iq_peak_avx512_bf16, bf16);
+    }
+    return bf16 > 1.25 * fp32;
+}
+
+#else
+
+static bool bf16_is_faster(void)
+{
+    return false;
+}
+
+#endif
+
+void iq_dispatch_highest(iq_engine *engine, const char *why)
+{
+    engine->precision = "highest";
+    engine->bf16 = NULL;
+    engine->why = why;
+}
+
+void iq_dispatch_precision(const char *wanted, const char *isa, iq_engine *engine)
+{
+    iq_isa at_most;
+    if (wanted == NULL || strcmp(wanted, "highest") == 0)
+        return;
+    if (strcmp(engine->name, native) != 0)
+        iq_dispatch_highest(engine, "only the native engine has others");
+    else if (strcmp(wanted, "medium") != 0)
+        iq_dispatch_highest(engine, "it needs tile units (AMX), for which there are no kernels yet");
+    else if (choose_isa(isa, &at_most, NULL) != IMGQ_OK || iq_bf16_best(at_most) == NULL)
+        iq_dispatch_highest(engine, "it needs AVX-512's bf16 products, which are not to be had here");
+    else if (!bf16_is_faster())
+        iq_dispatch_highest(engine, "this processor's bf16 products are no faster than fp32's");
+    else {
+        engine->precision = "medium";
+        engine->bf16 = iq_bf16_best(at_most);
+    }
+}
+
 const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *conv)
 {
     for (size_t i = 0; i < CONV_KERNELS; i++)
-        if (strcmp(conv_kernels[i]->engine, engine->name) == 0 && conv_kernels[i]->fits(conv))
+        if (strcmp(conv_kernels[i]->engine, engine->name) == 0 && conv_kernels[i]->type == conv->out_type &&
+            conv_kernels[i]->fits(conv))
             return conv_kernels[i];
-    return &iq_conv_scalar;
+    return conv->out_type == IQ_F32 && conv->in_type == IQ_F32 ? &iq_conv_scalar : NULL;
 }
 
 void iq_dispatch_prepare(const iq_engine *engine)

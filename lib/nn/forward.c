@@ -20,7 +20,7 @@ enum {
      */
     GROUP_IMAGES = 8,
     /* Native kernels: 14 pixels a power of two apart would fall into one set of the cache. */
-    PIXEL_GAP = 16,
+    PIXEL_GAP = 64,
     /* Native kernels: layers with so many pixels have few weights, and values that leave the caches between layers. */
     SINGLE_PIXELS = 28 * 28
 };
@@ -91,7 +91,10 @@ static iq_conv conv_of(const iq_forward *forward, size_t i, size_t images)
         .in_step = in->step,
         .out_step = out->step,
         .residual_step = layer->residual == IQ_NO_VALUE ? 0 : plan->values[layer->residual].step,
+        .in_type = in->type,
+        .out_type = out->type,
         .set = forward->engine.set,
+        .bf16 = forward->engine.bf16,
         .weights = forward->steps[i].weights,
         .bias = layer->bias,
         .packed = forward->steps[i].packed,
@@ -138,8 +141,15 @@ static void pool_part(void *user, size_t part, size_t thread)
             .in_step = run->in->step,
             .out_step = run->out->step,
             .set = run->forward->engine.set,
+            .bf16 = run->forward->engine.bf16,
         };
-        iq_max_pool(&shape, run->input, run->output, part, 1);
+        if (run->in->type == IQ_BF16)
+            iq_bf16_max_pool(&shape, (const void *)run->input, (void *)run->output, part, 1);
+        else
+            iq_max_pool(&shape, run->input, run->output, part, 1);
+    } else if (run->in->type == IQ_BF16) {
+        iq_bf16_global_average((const void *)run->input, run->in->step, run->output, run->in->height * run->in->width,
+                               run->in->channels, part, 1);
     } else {
         iq_global_average(run->input, run->in->step, run->output, run->in->height * run->in->width, run->in->channels,
                           part, 1);
@@ -280,9 +290,11 @@ static size_t images_at(const iq_forward *forward, size_t i, size_t group)
     return i < forward->plan.single_layers ? 1 : group;
 }
 
-/* Kernels are chosen for the largest group: one session's answers come from one set of algorithms. */
-static imgq_status choose_kernels(iq_forward *forward, size_t group, imgq_error *err)
+/* Kernels are chosen for the largest group: one session's answers come from one set of algorithms.
+ * @param fits out: false if there is a layer that the precision cannot compute */
+static imgq_status choose_kernels(iq_forward *forward, size_t group, bool *fits, imgq_error *err)
 {
+    *fits = true;
     const size_t count = forward->plan.net.count;
     size_t wishes = 0;
     iq_pack *wanted = iq_alloc_array(forward->env, count, sizeof *wanted);
@@ -295,6 +307,11 @@ static imgq_status choose_kernels(iq_forward *forward, size_t group, imgq_error 
         /* Only whether there is one matters here. */
         conv.residual = forward->plan.net.layers[i].residual == IQ_NO_VALUE ? NULL : conv.bias;
         forward->steps[i].kernel = iq_dispatch_conv(&forward->engine, &conv);
+        if (forward->steps[i].kernel == NULL) {
+            *fits = false;
+            iq_free(forward->env, wanted);
+            return IMGQ_OK;
+        }
         wanted[wishes++] = (iq_pack){.kernel = forward->steps[i].kernel, .layer = i, .conv = conv};
     }
     imgq_status status = iq_packs_get(forward->packs, forward->pool, wanted, wishes, err);
@@ -323,23 +340,38 @@ static size_t scratch_floats(const iq_forward *forward, size_t group)
     return most;
 }
 
+static imgq_status plan_values(iq_forward *forward, const iq_net *net, const iq_forward_options *options,
+                               imgq_error *err)
+{
+    const iq_plan_style native = {
+        .type = forward->engine.bf16 != NULL ? IQ_BF16 : IQ_F32, .gap = PIXEL_GAP, .single_pixels = SINGLE_PIXELS};
+    iq_plan_release(forward->env, &forward->plan);
+    return iq_plan_create(forward->env, net, options->height, options->width,
+                          forward->engine.set != NULL ? &native : NULL, &forward->plan, err);
+}
+
 static imgq_status plan_forward(iq_forward *forward, const iq_net *net, const iq_forward_options *options, size_t group,
                                 imgq_error *err)
 {
     imgq_env *env = forward->env;
-    const iq_plan_style native = {.gap = PIXEL_GAP, .single_pixels = SINGLE_PIXELS};
-    imgq_status status = iq_plan_create(env, net, options->height, options->width,
-                                        forward->engine.set != NULL ? &native : NULL, &forward->plan, err);
-    if (status != IMGQ_OK)
-        return status;
+    bool fits = true;
     forward->steps = iq_alloc_array(env, net->count, sizeof *forward->steps);
     if (forward->steps == NULL)
         return iq_fail_nomem(err, net->count * sizeof *forward->steps);
+    imgq_status status = IMGQ_OK;
     if (options->packs == NULL)
         status = iq_packs_create(env, net, &forward->own_packs, err);
     forward->packs = options->packs != NULL ? options->packs : forward->own_packs;
     if (status == IMGQ_OK)
-        status = choose_kernels(forward, group, err);
+        status = plan_values(forward, net, options, err);
+    if (status == IMGQ_OK)
+        status = choose_kernels(forward, group, &fits, err);
+    if (status != IMGQ_OK || fits)
+        return status;
+    iq_dispatch_highest(&forward->engine, "it has no kernel for some layer of this network");
+    status = plan_values(forward, net, options, err);
+    if (status == IMGQ_OK)
+        status = choose_kernels(forward, group, &fits, err);
     return status;
 }
 
@@ -355,8 +387,10 @@ imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward
     imgq_status status = iq_dispatch_engine(options->engine, options->isa, &forward->engine, err);
     if (status == IMGQ_OK)
         status = iq_pool_create(env, options->threads, "imgq-forward", &forward->pool, err);
-    if (status == IMGQ_OK)
+    if (status == IMGQ_OK) {
+        iq_dispatch_precision(options->precision, options->isa, &forward->engine);
         status = plan_forward(forward, net, options, group, err);
+    }
     if (status == IMGQ_OK)
         status = iq_workspace_create(env, &forward->plan, group, options->threads, scratch_floats(forward, group),
                                      &forward->workspace, err);
@@ -381,8 +415,19 @@ const char *iq_forward_engine(const iq_forward *forward)
 
 const char *iq_forward_isa(const iq_forward *forward)
 {
-    static const char *const names[] = {[IQ_ISA_SCALAR] = "plain", [IQ_ISA_AVX2] = "avx2", [IQ_ISA_AVX512] = "avx512"};
+    static const char *const names[] = {[IQ_ISA_SCALAR] = "plain",
+                                        [IQ_ISA_AVX2] = "avx2",
+                                        [IQ_ISA_AVX512] = "avx512",
+                                        [IQ_ISA_AVX512_BF16] = "avx512-bf16"};
+    if (forward->engine.bf16 != NULL)
+        return names[forward->engine.bf16->isa];
     return forward->engine.set != NULL ? names[forward->engine.set->isa] : "";
+}
+
+const char *iq_forward_precision(const iq_forward *forward, const char **why)
+{
+    *why = forward->engine.why;
+    return forward->engine.precision;
 }
 
 size_t iq_forward_layers(const iq_forward *forward)

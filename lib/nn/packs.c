@@ -68,7 +68,7 @@ static bool is_same(const iq_pack *a, const iq_pack *b)
 {
     if (a->layer != b->layer || is_plain(a) != is_plain(b))
         return false;
-    return is_plain(a) || (a->kernel == b->kernel && a->conv.set == b->conv.set);
+    return is_plain(a) || (a->kernel == b->kernel && a->conv.set == b->conv.set && a->conv.bf16 == b->conv.bf16);
 }
 
 static const float *find(const iq_packs *packs, const iq_pack *wanted)

@@ -19,10 +19,12 @@ enum { PART_FLOPS = 40000000, PARTS_PER_THREAD = 32, SAMPLES_MIN = 3, SAMPLES_MA
 
 static const iq_peak_kernel *const kernels[] = {
 #if defined(__x86_64__)
-    &iq_peak_avx512,
-    &iq_peak_avx2,
+    &iq_peak_avx512, &iq_peak_avx2,
 #endif
     &iq_peak_plain,
+#if defined(__x86_64__)
+    &iq_peak_avx512_bf16, /* behind one that is always there: only for those who ask */
+#endif
 };
 
 enum { KERNELS = sizeof kernels / sizeof *kernels };

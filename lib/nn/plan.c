@@ -72,16 +72,27 @@ static size_t last_reader(const iq_net *net, size_t v)
     return last;
 }
 
-enum { GAP_CHANNELS_MIN = 512 };
+enum { GAP_BYTES_MIN = 2048 };
+
+static iq_type type_of(const iq_plan *plan, size_t v, const iq_plan_style *style)
+{
+    const bool is_between = v > 0 && v < plan->net.count;
+    const uint32_t op = is_between ? plan->net.layers[v - 1].op : IQ_OP_DENSE;
+    return op == IQ_OP_CONV || op == IQ_OP_MAX_POOL ? style->type : IQ_F32;
+}
 
 /* The input and the answer are the caller's: packed. */
 static void choose_steps(iq_plan *plan, const iq_plan_style *style)
 {
     for (size_t v = 0; v <= plan->net.count; v++) {
         iq_value *value = &plan->values[v];
-        const bool has_gap =
-            v > 0 && v < plan->net.count && value->channels >= GAP_CHANNELS_MIN && value->height * value->width > 1;
-        value->step = value->channels + (has_gap ? style->gap : 0);
+        value->type = type_of(plan, v, style);
+        const size_t bytes = iq_type_bytes(value->type);
+        const bool has_gap = v > 0 && v < plan->net.count && value->channels * bytes >= GAP_BYTES_MIN &&
+                             value->height * value->width > 1;
+        value->step = value->channels + (has_gap ? style->gap / bytes : 0);
+        if (value->type == IQ_BF16)
+            value->step += value->step % 2;
     }
 }
 

@@ -5,10 +5,12 @@
 #include <imgq/env.h>
 
 #include "nn/net.h"
+#include "nn/type.h"
 
 typedef struct iq_value {
     size_t height, width, channels;
-    size_t step;   /* floats from pixel to pixel; lines and images follow without gaps */
+    iq_type type;
+    size_t step;   /* elements from pixel to pixel; lines and images follow without gaps */
     uint32_t slot; /* shared with values that are dead when this one is made; the network's input has none */
 } iq_value;
 
@@ -16,7 +18,9 @@ enum { IQ_PLAN_SLOTS_MAX = 16 };
 
 /** How values lie in memory, and in which order layers meet images. Zeroed: packed, all images layer by layer. */
 typedef struct iq_plan_style {
-    size_t gap;           /* floats left free behind each pixel of 64 channels and more */
+    iq_type type;         /* of values between convolutions and max pools; the input, means, what is dense, and the
+                           * answer are IQ_F32 */
+    size_t gap;           /* bytes left free behind each pixel of GAP_BYTES_MIN and more */
     size_t single_pixels; /* the first layers, as long as their outputs have so many pixels, run image by image */
 } iq_plan_style;
 
@@ -29,10 +33,11 @@ typedef struct iq_plan {
     bool slot_is_single[IQ_PLAN_SLOTS_MAX]; /* its values are made and read within the single layers: holds one image */
 } iq_plan;
 
-/** Floats of one image's value. */
+/** Room that one image's value takes, in floats whatever its type. */
 static inline size_t iq_value_floats(const iq_value *value)
 {
-    return value->height * value->width * value->step;
+    return (value->height * value->width * value->step * iq_type_bytes(value->type) + sizeof(float) - 1) /
+           sizeof(float);
 }
 
 /** @param style NULL: zeroed @param net borrowed while the plan lives @return IMGQ_OK; IMGQ_E_INVALID (layers that do

@@ -13,6 +13,7 @@ typedef struct iq_peak_kernel {
 } iq_peak_kernel;
 
 extern const iq_peak_kernel iq_peak_avx512;
+extern const iq_peak_kernel iq_peak_avx512_bf16; /* of bf16 products, summed in fp32 */
 extern const iq_peak_kernel iq_peak_avx2;
 extern const iq_peak_kernel iq_peak_plain;
 

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "nn/kernels/bf16.h"
 #include "nn/kernels/set.h"
+#include "nn/type.h"
 
 /** All values NHWC; lines and images follow each other without gaps, pixels are *_step floats apart. Rows of the output
  *  are its pixels, counted through all images. */
@@ -17,7 +19,9 @@ typedef struct iq_conv {
     size_t kernel, stride, pad;
     bool relu;
     size_t in_step, out_step, residual_step; /* at least the channels */
+    iq_type in_type, out_type;               /* of input; of residual and output */
     const iq_kernel_set *set;                /* of the engines native (with tiles) and openblas, or NULL */
+    const iq_bf16_set *bf16;                 /* beside it, where outputs are of that type; else NULL */
     const float *weights;                    /* [kernel][kernel][in_channels][out_channels] */
     const float *bias;                       /* [out_channels] */
     const float *packed;                     /* what the kernel's pack() wrote; 64-byte aligned */
@@ -48,6 +52,7 @@ typedef struct iq_conv_scratch {
  * each a number of parts that are computed in any order, by any threads; a phase begins when the one before is done. */
 typedef struct iq_conv_kernel {
     const char *engine; /* the name that session options and results know */
+    iq_type type;       /* of the outputs it makes; those of IQ_F32 read nothing else */
     /** What it does with this convolution, in a word or three for tables: "gemm", "im2col + gemm"; static. */
     const char *(*algorithm)(const iq_conv *conv);
     bool (*fits)(const iq_conv *conv);
@@ -72,6 +77,10 @@ extern const iq_conv_kernel iq_conv_openblas_winograd_4;
 extern const iq_conv_kernel iq_conv_direct;
 extern const iq_conv_kernel iq_conv_winograd_2;
 extern const iq_conv_kernel iq_conv_winograd_4;
+/* And on values of bf16; they want conv->bf16 too. */
+extern const iq_conv_kernel iq_conv_bf16_direct;
+extern const iq_conv_kernel iq_conv_bf16_winograd_2;
+extern const iq_conv_kernel iq_conv_bf16_winograd_4;
 
 static inline size_t iq_conv_rows(const iq_conv *conv)
 {

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "nn/kernels/bf16.h"
 #include "nn/kernels/set.h"
 
 enum { IQ_POOL_KERNEL_MAX = 16 };
@@ -11,8 +12,9 @@ enum { IQ_POOL_KERNEL_MAX = 16 };
 typedef struct iq_pool_shape {
     size_t in_height, in_width, out_height, out_width, channels;
     size_t kernel, stride, pad; /* kernel: 1..IQ_POOL_KERNEL_MAX; what lies outside counts for nothing */
-    size_t in_step, out_step;   /* floats from pixel to pixel */
+    size_t in_step, out_step;   /* elements from pixel to pixel */
     const iq_kernel_set *set;   /* NULL: plain loops */
+    const iq_bf16_set *bf16;    /* for iq_bf16_max_pool() */
 } iq_pool_shape;
 
 /** Lines line .. line + lines - 1 of the output, counted through all images. */
@@ -21,5 +23,9 @@ void iq_max_pool(const iq_pool_shape *shape, const float *input, float *output, 
  *  pixel to pixel of the input; the output is packed */
 void iq_global_average(const float *input, size_t step, float *output, size_t pixels, size_t channels, size_t image,
                        size_t images);
+/** The same of values of bf16; the mean is of floats. */
+void iq_bf16_max_pool(const iq_pool_shape *shape, const uint16_t *input, uint16_t *output, size_t line, size_t lines);
+void iq_bf16_global_average(const uint16_t *input, size_t step, float *output, size_t pixels, size_t channels,
+                            size_t image, size_t images);
 
 #endif

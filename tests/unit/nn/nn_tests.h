@@ -53,6 +53,16 @@ void layers_tell_their_work(void);
 void every_register_of_a_peak_loop_does_its_work(void);
 void a_peak_names_what_it_measured(void);
 void an_unknown_instruction_set_is_refused_with_the_choices(void);
+void bf16_kernels_agree_on_every_layer_of_both_networks(void);
+void bf16_kernels_agree_on_any_shape(void);
+void bf16_winograd_agrees_on_any_side(void);
+void a_bf16_pixels_bits_do_not_depend_on_its_tile(void);
+void bf16_is_rounded_to_nearest_even(void);
+void bf16_max_pool_sees_only_pixels_that_exist(void);
+void medium_is_near_and_the_same_on_any_number_of_threads(void);
+void what_cannot_be_had_runs_as_highest(void);
+void a_network_that_medium_cannot_compute_runs_as_highest(void);
+void medium_survives_every_failed_allocation(void);
 void a_peak_survives_every_failed_allocation(void);
 
 #endif

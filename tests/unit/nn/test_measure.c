@@ -116,6 +116,7 @@ void every_register_of_a_peak_loop_does_its_work(void)
     static const iq_peak_kernel *const kernels[] = {
 #if defined(__x86_64__)
         &iq_peak_avx512,
+        &iq_peak_avx512_bf16,
         &iq_peak_avx2,
 #endif
         &iq_peak_plain,

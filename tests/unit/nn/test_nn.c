@@ -70,6 +70,16 @@ static const check_test tests[] = {
     CHECK_TEST(every_register_of_a_peak_loop_does_its_work),
     CHECK_TEST(a_peak_names_what_it_measured),
     CHECK_TEST(an_unknown_instruction_set_is_refused_with_the_choices),
+    CHECK_TEST(bf16_kernels_agree_on_every_layer_of_both_networks),
+    CHECK_TEST(bf16_kernels_agree_on_any_shape),
+    CHECK_TEST(bf16_winograd_agrees_on_any_side),
+    CHECK_TEST(a_bf16_pixels_bits_do_not_depend_on_its_tile),
+    CHECK_TEST(bf16_is_rounded_to_nearest_even),
+    CHECK_TEST(bf16_max_pool_sees_only_pixels_that_exist),
+    CHECK_TEST(medium_is_near_and_the_same_on_any_number_of_threads),
+    CHECK_TEST(what_cannot_be_had_runs_as_highest),
+    CHECK_TEST(a_network_that_medium_cannot_compute_runs_as_highest),
+    CHECK_TEST(medium_survives_every_failed_allocation),
     CHECK_TEST(a_peak_survives_every_failed_allocation),
 };
 
