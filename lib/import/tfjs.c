@@ -180,6 +180,44 @@ static imgq_status check_shards(tfjs *t, const iq_json *paths, size_t total, img
     return IMGQ_OK;
 }
 
+/* Shards as they are usually cut, in whole pages but for the last, are mapped one behind the other. @param out NULL:
+ * they are cut otherwise */
+static imgq_status map_shards(tfjs *t, const iq_json *paths, size_t total, const uint8_t **out, imgq_error *err)
+{
+    char path[PATH_MAX];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int fd = -1;
+    size_t at = 0, size = 0;
+    imgq_status status = IMGQ_OK;
+    *out = NULL;
+    for (const iq_json *entry = iq_json_first(paths); entry != NULL; entry = iq_json_next(entry), at += size) {
+        if (at % page != 0)
+            return IMGQ_OK;
+        status = open_shard(t, entry, path, &fd, &size, err);
+        if (status != IMGQ_OK)
+            return status;
+        close(fd);
+    }
+    uint8_t *block = at == total && total > 0 ? iq_weights_reserve(t->set, total) : NULL;
+    if (block == NULL)
+        return IMGQ_OK;
+    at = 0;
+    for (const iq_json *entry = iq_json_first(paths); entry != NULL; entry = iq_json_next(entry), at += size) {
+        const uint8_t *mapped;
+        size_t now = 0;
+        status = open_shard(t, entry, path, &fd, &now, err);
+        size = now < total - at ? now : total - at;
+        if (status == IMGQ_OK)
+            status = iq_weights_map(t->set, fd, block + at, &mapped, &size, err);
+        if (status != IMGQ_OK)
+            return status;
+    }
+    if (at != total)
+        return iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s shrank while they were read", t->shown);
+    *out = block;
+    return IMGQ_OK;
+}
+
 /* @param at in and out: where the shard's bytes begin in the block */
 static imgq_status read_shard(tfjs *t, const iq_json *entry, uint8_t *block, size_t total, size_t *at, imgq_error *err)
 {
@@ -195,6 +233,22 @@ static imgq_status read_shard(tfjs *t, const iq_json *entry, uint8_t *block, siz
         status = read_bytes(fd, path, block + *at, size, err);
     *at += size;
     close(fd);
+    return status;
+}
+
+/* All of them into memory of the set's. */
+static imgq_status read_shards(tfjs *t, const iq_json *paths, size_t total, const uint8_t **out, imgq_error *err)
+{
+    size_t at = 0;
+    imgq_status status = IMGQ_OK;
+    uint8_t *block = iq_weights_alloc(t->set, total);
+    if (block == NULL)
+        return iq_fail_nomem(err, total);
+    for (const iq_json *entry = iq_json_first(paths); status == IMGQ_OK && entry != NULL; entry = iq_json_next(entry))
+        status = read_shard(t, entry, block, total, &at, err);
+    if (status == IMGQ_OK && at < total)
+        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s shrank while they were read", t->shown);
+    *out = block;
     return status;
 }
 
@@ -311,13 +365,10 @@ static imgq_status read_group(tfjs *t, const iq_json *group, imgq_error *err)
     status = check_shards(t, paths, total, err);
     if (status != IMGQ_OK)
         return status;
-    uint8_t *block = iq_weights_alloc(t->set, total);
-    if (block == NULL)
-        return iq_fail_nomem(err, total);
-    for (const iq_json *entry = iq_json_first(paths); status == IMGQ_OK && entry != NULL; entry = iq_json_next(entry))
-        status = read_shard(t, entry, block, total, &at, err);
-    if (status == IMGQ_OK && at < total)
-        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "the shards of %s shrank while they were read", t->shown);
+    const uint8_t *block = NULL;
+    status = map_shards(t, paths, total, &block, err);
+    if (status == IMGQ_OK && block == NULL)
+        status = read_shards(t, paths, total, &block, err);
     at = 0;
     for (const iq_json *entry = iq_json_first(weights); status == IMGQ_OK && entry != NULL;
          entry = iq_json_next(entry)) {

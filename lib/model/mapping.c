@@ -62,12 +62,16 @@ imgq_status iq_weights_map(iq_weights *set, int file, void *at, const uint8_t **
     struct stat st;
     imgq_status status = IMGQ_OK;
     *bytes = (const uint8_t *)"";
-    *len = 0;
+    if (at == NULL)
+        *len = 0;
     if (fstat(file, &st) != 0)
         status = fail_io(set, err);
     else if (!S_ISREG(st.st_mode)) /* a folder or a pipe has no size to check offsets against */
         status = iq_fail(err, IMGQ_E_FORMAT, 0, "read model %s: this is %s, not a model file", iq_shown_path(set->path),
                          S_ISDIR(st.st_mode) ? "a folder" : "a device or a pipe");
+    else if (at != NULL && (size_t)st.st_size != *len) /* mapped all the same, it would cover its neighbours */
+        status = iq_fail(err, IMGQ_E_CORRUPT, 0, "read model %s: a file of it changed while it was read",
+                         iq_shown_path(set->path));
     if (status != IMGQ_OK || st.st_size == 0) {
         close(file);
         return status;

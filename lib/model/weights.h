@@ -88,12 +88,14 @@ IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_add(iq_weights *set, const char *n
 IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_own(iq_weights *set,
                                                   void (*release)(imgq_env *env, void *user, size_t len), void *user,
                                                   size_t len, imgq_error *err);
-/** Maps a file, or a shard of one, for tensors to be borrowed from: memory that the kernel can always have back. It
+/** Maps a file for tensors to be borrowed from: memory that the kernel can always have back. It
  * stays mapped and open while the set lives, and must not be written to meanwhile (another file may take its name).
  *  @param file  open for reading; given: closed with the set, on failure at once
- *  @param at    where to, in memory of iq_weights_reserve(); NULL: anywhere
+ *  @param at    where to, a page's begin in memory of iq_weights_reserve(), if it still has *len bytes; NULL: anywhere
  *  @param bytes out; never NULL
- *  @return IMGQ_OK; IMGQ_E_FORMAT (no regular file); IMGQ_E_IO; IMGQ_E_NOMEM */
+ *  @param len   out; with at: in
+ *  @return IMGQ_OK; IMGQ_E_FORMAT (no regular file); IMGQ_E_CORRUPT (another size than with at was said); IMGQ_E_IO;
+ *          IMGQ_E_NOMEM */
 IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_map(iq_weights *set, int file, void *at, const uint8_t **bytes,
                                                   size_t *len, imgq_error *err);
 /** Addresses without memory, for shards to be mapped one behind the other. @return NULL: none left */

@@ -65,13 +65,14 @@ static void wrong_networks_are_refused_by_the_tensors_name(void)
 }
 
 /* With all weights 0 the logits are the head's biases, 0 1 2 3, whatever the picture. */
-static void check_answers(imgq_model *model)
+static void check_answers_of(imgq_model *model, const char *engine)
 {
     imgq_error err = {0};
     imgq_session *session = NULL;
     imgq_session_options options = IMGQ_SESSION_OPTIONS_INIT;
     options.max_batch = 1;
     options.threads = 1;
+    options.engine = engine;
     float *input = calloc((size_t)224 * 224 * 3, sizeof *input), probs[4] = {0};
     const double sum = 1 + exp(1) + exp(2) + exp(3);
     if (CHECK_OK(imgq_session_create(model, &options, &session, &err)) && CHECK(input != NULL) &&
@@ -80,6 +81,61 @@ static void check_answers(imgq_model *model)
             CHECK_NEAR(exp((double)i) / sum, probs[i], 1e-6);
     imgq_session_destroy(session);
     free(input);
+}
+
+static void check_answers(imgq_model *model)
+{
+    check_answers_of(model, NULL);
+}
+
+static imgq_status session_of(imgq_model *model, const char *engine, imgq_error *err)
+{
+    imgq_session *session = NULL;
+    imgq_session_options options = IMGQ_SESSION_OPTIONS_INIT;
+    options.max_batch = 1;
+    options.threads = 2;
+    options.engine = engine;
+    imgq_status status = imgq_session_create(model, &options, &session, err);
+    CHECK((session != NULL) == (status == IMGQ_OK));
+    imgq_session_destroy(session);
+    return status;
+}
+
+/* What a session has packed stays with the model; what nobody has asked for yet is still in the file. */
+static void weights_come_from_the_file_until_it_is_written_to(void)
+{
+    imgq_error err = {0};
+    iq_weights *set = NULL;
+    imgq_model *model = NULL;
+    imgq_model_options options = IMGQ_MODEL_OPTIONS_INIT;
+    char path[1024], gone[1024];
+    four_labels(models_path("labels.txt"));
+    options.labels_path = models_path("labels.txt");
+    snprintf(path, sizeof path, "%s", models_path("written_to.safetensors"));
+    snprintf(gone, sizeof gone, "%s", models_path("gone.safetensors"));
+    if (!CHECK_OK(open_network(models_env(), models_path("network.h5"), &options, &set, &model, &err)) ||
+        !CHECK_OK(iq_import_write(models_env(), set, model, path, NULL, &err)))
+        return;
+    imgq_model_close(model);
+    iq_weights_destroy(set);
+    if (!CHECK_OK(open_network(models_env(), path, NULL, &set, &model, &err)))
+        return;
+    iq_weights_destroy(set);
+    CHECK_OK(session_of(model, "auto", &err));
+    CHECK_EQ_INT(0, rename(path, gone)); /* another file may take its name */
+    CHECK_OK(session_of(model, "scalar", &err));
+    imgq_model_close(model);
+
+    if (!CHECK_OK(open_network(models_env(), gone, NULL, &set, &model, &err)))
+        return;
+    iq_weights_destroy(set);
+    CHECK_OK(session_of(model, "scalar", &err));
+    CHECK_EQ_INT(0, truncate(gone, 4096));
+    CHECK_STATUS(IMGQ_E_CORRUPT, session_of(model, "auto", &err));
+    CHECK_CONTAINS("gone.safetensors: it was written to after it was opened", err.message);
+    CHECK_OK(session_of(model, "scalar", &err));
+    check_answers_of(model, "scalar");
+    imgq_model_close(model);
 }
 
 static void what_is_written_opens_as_the_same_model(void)
@@ -198,6 +254,7 @@ static void a_writer_out_of_memory_leaves_nothing(void)
 
 static const check_test tests[] = {
     CHECK_TEST(wrong_networks_are_refused_by_the_tensors_name),
+    CHECK_TEST(weights_come_from_the_file_until_it_is_written_to),
     CHECK_TEST(what_is_written_opens_as_the_same_model),
     CHECK_TEST(a_file_that_is_there_is_replaced_only_if_asked),
     CHECK_TEST(a_writer_out_of_memory_leaves_nothing),
