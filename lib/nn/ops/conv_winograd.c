@@ -4,6 +4,8 @@
  * points stay in the cache. */
 #include "nn/ops/winograd.h"
 
+#include "nn/kernels/winograd_weights.h"
+
 #include <string.h>
 
 enum {
@@ -248,38 +250,12 @@ static void run(const iq_conv *conv, const way *how, size_t phase, size_t part, 
     }
 }
 
-/* [point][panel][in][cols] of one layer, by G g G' in double. */
+/* The biases, then [point][panel][in][cols]. */
 static void pack(const iq_conv *conv, const way *how, float *packed, size_t tile)
 {
-    static const double to_2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    static const double to_4[6][3] = {{1. / 4, 0, 0},
-                                      {-1. / 6, -1. / 6, -1. / 6},
-                                      {-1. / 6, 1. / 6, -1. / 6},
-                                      {1. / 24, 1. / 12, 1. / 6},
-                                      {1. / 24, -1. / 12, 1. / 6},
-                                      {0, 0, 1}};
-    const double(*g)[3] = tile == 2 ? to_2 : to_4;
-    const size_t side = tile + 2, cols = how->panel_cols(conv), in = conv->in_channels, out = conv->out_channels;
-    memcpy(packed, conv->bias, out * sizeof *packed);
-    packed += out;
-    for (size_t i = 0; i < in; i++) {
-        for (size_t o = 0; o < out; o += 16) {
-            double half[SIDE_MAX][3][16];
-            for (size_t y = 0; y < side; y++)
-                for (size_t x = 0; x < 3; x++)
-                    for (size_t c = 0; c < 16; c++) {
-                        const float *w = conv->weights + (x * in + i) * out + o + c;
-                        half[y][x][c] = g[y][0] * (double)w[0] + g[y][1] * (double)w[3 * in * out] +
-                                        g[y][2] * (double)w[6 * in * out];
-                    }
-            float *at = packed + (o / cols * in + i) * cols + o % cols;
-            for (size_t y = 0; y < side; y++)
-                for (size_t x = 0; x < side; x++)
-                    for (size_t c = 0; c < 16; c++)
-                        at[(y * side + x) * in * out + c] =
-                            (float)(g[x][0] * half[y][0][c] + g[x][1] * half[y][1][c] + g[x][2] * half[y][2][c]);
-        }
-    }
+    memcpy(packed, conv->bias, conv->out_channels * sizeof *packed);
+    iq_winograd_weights(conv->set->isa, tile)(conv->weights, conv->in_channels, conv->out_channels,
+                                              how->panel_cols(conv), packed + conv->out_channels);
 }
 
 static size_t own_floats(const iq_conv *conv, size_t tile)

@@ -41,6 +41,7 @@ void the_callers_floating_point_mode_comes_back(void);
 void denormals_are_flushed(void);
 void an_unknown_engine_is_refused_with_the_choices(void);
 void create_survives_every_failed_allocation(void);
+void every_instruction_set_transforms_weights_alike(void);
 void weights_that_are_read_make_the_same_bits(void);
 void passes_share_what_they_both_need(void);
 void weights_in_memory_are_not_copied(void);

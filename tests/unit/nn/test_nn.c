@@ -58,6 +58,7 @@ static const check_test tests[] = {
     CHECK_TEST(denormals_are_flushed),
     CHECK_TEST(an_unknown_engine_is_refused_with_the_choices),
     CHECK_TEST(create_survives_every_failed_allocation),
+    CHECK_TEST(every_instruction_set_transforms_weights_alike),
     CHECK_TEST(weights_that_are_read_make_the_same_bits),
     CHECK_TEST(passes_share_what_they_both_need),
     CHECK_TEST(weights_in_memory_are_not_copied),

@@ -1,0 +1,2 @@
+#define ISA avx2
+#include "nn/kernels/winograd_weights_body.h"

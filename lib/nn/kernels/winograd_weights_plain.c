@@ -1,0 +1,2 @@
+#define ISA plain
+#include "nn/kernels/winograd_weights_body.h"
