@@ -1,6 +1,7 @@
 /* Model files of Keras and TensorFlow.js, right and wrong, as make_models.py writes them. */
 #include "support/check.h"
 #include "support/failing_alloc.h"
+#include "support/open_files.h"
 #include "support/shared.h"
 
 #include "import/import.h"
@@ -322,6 +323,7 @@ static void every_failed_allocation_is_survived(void)
             imgq_env *env = failing_env(nth);
             if (env == NULL)
                 continue;
+            const size_t files = open_files();
             status = iq_import_open(env, models_path(names[i]), &set, &err);
             if (status != IMGQ_OK && !CHECK_EQ_INT(IMGQ_E_NOMEM, status))
                 fprintf(stderr, "%s, allocation %zu: %s\n", names[i], nth, err.message);
@@ -329,6 +331,7 @@ static void every_failed_allocation_is_survived(void)
             iq_weights_destroy(set);
             imgq_env_destroy(env);
             CHECK_EQ_SIZE(0, failing_live_bytes());
+            CHECK_EQ_SIZE(files, open_files());
         }
         CHECK_EQ_INT(IMGQ_OK, status);
     }

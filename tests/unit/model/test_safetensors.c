@@ -7,6 +7,7 @@
 
 #include "support/check.h"
 #include "support/failing_alloc.h"
+#include "support/open_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,12 +261,14 @@ void a_set_survives_every_failed_allocation(void)
         imgq_env *env = failing_env(nth);
         if (env == NULL)
             continue;
+        const size_t files = open_files();
         iq_weights *set = NULL;
         status = iq_weights_open_safetensors(env, path, &set, NULL);
         CHECK_EQ_INT(failing_has_failed() ? IMGQ_E_NOMEM : IMGQ_OK, status);
         iq_weights_destroy(set);
         imgq_env_destroy(env);
         CHECK_EQ_SIZE(0, failing_live_bytes());
+        CHECK_EQ_SIZE(files, open_files());
     }
     CHECK_EQ_INT(IMGQ_OK, status);
     fake_clean();
