@@ -10,7 +10,7 @@ INLINE vec load_some(const uint16_t *at, __mmask16 some)
 
 static __mmask16 mask_of(size_t left)
 {
-    return left < LANES ? (__mmask16)((1u << left) - 1) : 0xFFFF;
+    return (__mmask16)(left < LANES ? (1u << left) - 1 : 0xFFFF);
 }
 
 void iq_bf16_largest_avx512(const uint16_t *const *pixels, size_t count, size_t channels, uint16_t *out)
