@@ -1,5 +1,5 @@
-/* The table of kernels, best first. An engine takes the first of its own that fits a layer; what fits nowhere else is
- * computed by the plain loops. A new kernel is a new line. */
+/* The table of kernels, by engine. An engine takes of its own that fit a layer the one that costs least; what fits
+ * nowhere else is computed by the plain loops. A new kernel is a new line. */
 #include "nn/dispatch.h"
 
 #include "base/fail.h"
@@ -141,11 +141,19 @@ void iq_dispatch_precision(const char *wanted, const char *isa, iq_engine *engin
 
 const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *conv)
 {
-    for (size_t i = 0; i < CONV_KERNELS; i++)
-        if (strcmp(conv_kernels[i]->engine, engine->name) == 0 && conv_kernels[i]->type == conv->out_type &&
-            conv_kernels[i]->fits(conv))
-            return conv_kernels[i];
-    return conv->out_type == IQ_F32 && conv->in_type == IQ_F32 ? &iq_conv_scalar : NULL;
+    const iq_conv_kernel *best = conv->out_type == IQ_F32 && conv->in_type == IQ_F32 ? &iq_conv_scalar : NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < CONV_KERNELS; i++) {
+        const iq_conv_kernel *kernel = conv_kernels[i];
+        if (strcmp(kernel->engine, engine->name) != 0 || kernel->type != conv->out_type || !kernel->fits(conv))
+            continue;
+        const size_t cost = kernel->cost != NULL ? kernel->cost(conv) : SIZE_MAX - 1;
+        if (cost < least) {
+            best = kernel;
+            least = cost;
+        }
+    }
+    return best;
 }
 
 void iq_dispatch_prepare(const iq_engine *engine)

@@ -11,7 +11,7 @@ enum { VECS = 2, COLS = VECS * LANES };
 INLINE void tile_rows(const iq_tile *t, const int first, const int rows)
 {
     vec sum[14][VECS];
-    const size_t step = t->in_step, depth = t->depth;
+    const size_t step = t->in_step, depth = t->depth, next_too = t->next_too;
     const float *panel = t->panel, *next = t->next;
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
@@ -30,6 +30,8 @@ INLINE void tile_rows(const iq_tile *t, const int first, const int rows)
         for (size_t k = 0; k < depth; k++) {
             vec weights[VECS];
             __builtin_prefetch(next, 0, 2);
+            if (rows <= IQ_RUN + 1)
+                __builtin_prefetch(next + next_too, 0, 2);
             next += 64 / sizeof(float);
 #pragma GCC unroll 2
             for (int v = 0; v < VECS; v++)

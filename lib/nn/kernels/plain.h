@@ -4,12 +4,8 @@
 
 #include "nn/kernels/set.h"
 
-void iq_winograd_in_2x2_plain(const float *const *pixels, size_t channels, float *out, size_t point_step);
-void iq_winograd_in_4x4_plain(const float *const *pixels, size_t channels, float *out, size_t point_step);
-void iq_winograd_out_2x2_plain(const float *points, size_t point_step, size_t channels, const float *bias, bool relu,
-                               float *out, size_t line_step, size_t pixel_step, size_t height, size_t width);
-void iq_winograd_out_4x4_plain(const float *points, size_t point_step, size_t channels, const float *bias, bool relu,
-                               float *out, size_t line_step, size_t pixel_step, size_t height, size_t width);
+IQ_WINOGRAD_TRANSFORMS(2, plain);
+IQ_WINOGRAD_TRANSFORMS(4, plain);
 void iq_largest_plain(const float *const *pixels, size_t count, size_t channels, float *out);
 
 extern const iq_kernel_set iq_kernels_plain;

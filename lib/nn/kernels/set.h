@@ -1,5 +1,6 @@
-/* The instruction-set side of the native engine, and of what lies around OpenBLAS's products: one set of kernels for each instruction set, behind plain pointers.
- * Kernels get what they read and write as addresses and steps; they know nothing of layers, images or threads. */
+/* The instruction-set side of the native engine, and of what lies around OpenBLAS's products: one set of kernels for
+ * each instruction set, behind plain pointers. Kernels get what they read and write as addresses and steps; they know
+ * nothing of layers, images or threads. */
 #ifndef IQ_NN_KERNELS_SET_H
 #define IQ_NN_KERNELS_SET_H
 
@@ -27,11 +28,43 @@ typedef struct iq_tile {
     size_t out_step;
     bool relu;
     const float *next; /* tap_count x depth cache lines to be fetched meanwhile; any address will do */
+    size_t next_too;   /* with at most IQ_RUN + 1 pixels: as many so many floats behind; 0: no more */
 } iq_tile;
 
 typedef void (*iq_tile_fn)(const iq_tile *tile);
 /** The kernel of n pixels. */
 #define IQ_TILE_OF(n, isa) void iq_conv_tile_##n##_##isa(const iq_tile *tile)
+
+/* Winograd's tiles: 2 x 2 or 4 x 4 pixels. */
+enum { IQ_WINOGRAD_2 = 0, IQ_WINOGRAD_4 = 1, IQ_WINOGRAD_KINDS = 2, IQ_WINOGRAD_MAX = 4 };
+
+/** From pixels to points: point i is written to out + i x point_step, `channels` floats.
+ *  @param pixels those under a tile's windows, line by line, each `channels` floats */
+typedef void (*iq_winograd_in_fn)(const float *const *pixels, size_t channels, float *out, size_t point_step);
+/** And back, of the tile's pixels only the first `height` x `width`. */
+typedef void (*iq_winograd_out_fn)(const float *points, size_t point_step, size_t channels, const float *bias,
+                                   bool relu, float *out, size_t line_step, size_t pixel_step, size_t height,
+                                   size_t width);
+#define IQ_WINOGRAD_IN_OF(tile, y, x, isa)                                                                             \
+    void iq_winograd_in_##tile##_##y##x##_##isa(const float *const *pixels, size_t channels, float *out,               \
+                                                size_t point_step)
+#define IQ_WINOGRAD_OUT_OF(tile, y, x, isa)                                                                            \
+    void iq_winograd_out_##tile##_##y##x##_##isa(const float *points, size_t point_step, size_t channels,              \
+                                                 const float *bias, bool relu, float *out, size_t line_step,           \
+                                                 size_t pixel_step, size_t height, size_t width)
+#define IQ_WINOGRAD_TRANSFORMS_OF(tile, y, x, isa)                                                                     \
+    IQ_WINOGRAD_IN_OF(tile, y, x, isa);                                                                                \
+    IQ_WINOGRAD_OUT_OF(tile, y, x, isa)
+#define IQ_WINOGRAD_TRANSFORMS(tile, isa)                                                                              \
+    IQ_WINOGRAD_TRANSFORMS_OF(tile, 0, 0, isa);                                                                        \
+    IQ_WINOGRAD_TRANSFORMS_OF(tile, 0, 1, isa);                                                                        \
+    IQ_WINOGRAD_TRANSFORMS_OF(tile, 1, 0, isa);                                                                        \
+    IQ_WINOGRAD_TRANSFORMS_OF(tile, 1, 1, isa)
+
+/* Of winograd_in or winograd_out: "in" or "out". */
+#define IQ_WINOGRAD_ROW(way, tile, isa)                                                                                \
+    [IQ_WINOGRAD_##tile] = {{iq_winograd_##way##_##tile##_00_##isa, iq_winograd_##way##_##tile##_01_##isa},            \
+                            {iq_winograd_##way##_##tile##_10_##isa, iq_winograd_##way##_##tile##_11_##isa}}
 
 /** Every kernel of one instruction set. Each sum runs over taps and depth in order, one fused multiply-add each, so a
  *  pixel's bits do not depend on the tile that holds it. */
@@ -40,18 +73,13 @@ typedef struct iq_kernel_set {
     size_t cols;                  /* output channels of a tile; 0: the set has no tiles */
     iq_tile_fn tile[IQ_TILE + 1]; /* [n]: a tile of n pixels; 1..IQ_RUN + 1 and IQ_TILE are there */
     size_t lanes;                 /* the transforms below want channels in multiples of it */
-    /** Winograd's input transform of one tile, side (tile + 2): output [side x side] points, point_step apart.
-     *  @param pixels side x side pixels, each `channels` floats */
-    void (*winograd_in[2])(const float *const *pixels, size_t channels, float *out, size_t point_step);
-    /** And back: from points to tile x tile pixels, of which the first `height` x `width` exist. */
-    void (*winograd_out[2])(const float *points, size_t point_step, size_t channels, const float *bias, bool relu,
-                            float *out, size_t line_step, size_t pixel_step, size_t height, size_t width);
+    /** Winograd's transforms: [kind][lines one short][columns one short]. Short tiles have a pixel less than the kind
+     *  says, and lack the points of that index, but take the weights of full ones. */
+    iq_winograd_in_fn winograd_in[IQ_WINOGRAD_KINDS][2][2];
+    iq_winograd_out_fn winograd_out[IQ_WINOGRAD_KINDS][2][2];
     /** out[c] = the largest of all pixels' [c]; a NaN wins. @param count at least 1 */
     void (*largest)(const float *const *pixels, size_t count, size_t channels, float *out);
 } iq_kernel_set;
-
-/* Of winograd_in and winograd_out. */
-enum { IQ_WINOGRAD_2 = 0, IQ_WINOGRAD_4 = 1 };
 
 /** The best set that the machine runs and the mask allows, or NULL. */
 const iq_kernel_set *iq_kernels_best(iq_isa at_most);

@@ -8,7 +8,7 @@ const iq_kernel_set iq_kernels_avx2 = {
     .cols = 16,
     .tile = {TILE(1), TILE(2), TILE(3), TILE(4), TILE(5), TILE(6), TILE(7), TILE(8), TILE(14)},
     .lanes = 8,
-    .winograd_in = {iq_winograd_in_2x2_avx2, iq_winograd_in_4x4_avx2},
-    .winograd_out = {iq_winograd_out_2x2_avx2, iq_winograd_out_4x4_avx2},
+    .winograd_in = {IQ_WINOGRAD_ROW(in, 2, avx2), IQ_WINOGRAD_ROW(in, 4, avx2)},
+    .winograd_out = {IQ_WINOGRAD_ROW(out, 2, avx2), IQ_WINOGRAD_ROW(out, 4, avx2)},
     .largest = iq_largest_avx2,
 };

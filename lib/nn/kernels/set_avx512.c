@@ -8,7 +8,7 @@ const iq_kernel_set iq_kernels_avx512 = {
     .cols = 32,
     .tile = {TILE(1), TILE(2), TILE(3), TILE(4), TILE(5), TILE(6), TILE(7), TILE(8), TILE(14)},
     .lanes = 16,
-    .winograd_in = {iq_winograd_in_2x2_avx512, iq_winograd_in_4x4_avx512},
-    .winograd_out = {iq_winograd_out_2x2_avx512, iq_winograd_out_4x4_avx512},
+    .winograd_in = {IQ_WINOGRAD_ROW(in, 2, avx512), IQ_WINOGRAD_ROW(in, 4, avx512)},
+    .winograd_out = {IQ_WINOGRAD_ROW(out, 2, avx512), IQ_WINOGRAD_ROW(out, 4, avx512)},
     .largest = iq_largest_avx512,
 };

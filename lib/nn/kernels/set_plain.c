@@ -4,7 +4,7 @@
 const iq_kernel_set iq_kernels_plain = {
     .isa = IQ_ISA_SCALAR,
     .lanes = 4,
-    .winograd_in = {iq_winograd_in_2x2_plain, iq_winograd_in_4x4_plain},
-    .winograd_out = {iq_winograd_out_2x2_plain, iq_winograd_out_4x4_plain},
+    .winograd_in = {IQ_WINOGRAD_ROW(in, 2, plain), IQ_WINOGRAD_ROW(in, 4, plain)},
+    .winograd_out = {IQ_WINOGRAD_ROW(out, 2, plain), IQ_WINOGRAD_ROW(out, 4, plain)},
     .largest = iq_largest_plain,
 };

@@ -5,13 +5,4 @@
 
 #include "nn/kernels/winograd_body.h"
 
-void iq_winograd_in_2x2_avx2(const float *const *pixels, size_t channels, float *out, size_t point_step)
-{
-    winograd_in(pixels, channels, out, point_step, 2);
-}
-
-void iq_winograd_out_2x2_avx2(const float *points, size_t point_step, size_t channels, const float *bias, bool relu,
-                              float *out, size_t line_step, size_t pixel_step, size_t height, size_t width)
-{
-    winograd_out(points, point_step, channels, bias, relu, out, line_step, pixel_step, height, width, 2);
-}
+DEFINE_TRANSFORMS(2, avx2)

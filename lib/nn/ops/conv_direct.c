@@ -50,6 +50,11 @@ static bool direct_fits(const iq_conv *conv)
     return conv->set != NULL && conv->kernel <= TAPS_SIDE_MAX;
 }
 
+static size_t direct_cost(const iq_conv *conv)
+{
+    return iq_conv_plain_cost(conv);
+}
+
 static const char *direct_algorithm(const iq_conv *conv)
 {
     return reads_in_place(conv) ? "direct" : "border + direct";
@@ -327,6 +332,7 @@ const iq_conv_kernel iq_conv_direct = {
     .engine = "native",
     .algorithm = direct_algorithm,
     .fits = direct_fits,
+    .cost = direct_cost,
     .phases = direct_phases,
     .parts = direct_parts,
     .shared_floats = direct_shared_floats,

@@ -27,6 +27,11 @@ enum {
     GATHER_ROWS = 14
 };
 
+static size_t openblas_cost(const iq_conv *conv)
+{
+    return iq_conv_plain_cost(conv);
+}
+
 static bool any_fits(const iq_conv *conv)
 {
     (void)conv;
@@ -98,6 +103,7 @@ const iq_conv_kernel iq_conv_openblas = {
     .engine = "openblas",
     .algorithm = openblas_algorithm,
     .fits = any_fits,
+    .cost = openblas_cost,
     .phases = iq_conv_one_phase,
     .parts = openblas_parts,
     .own_floats = openblas_own_floats,
@@ -243,6 +249,7 @@ const iq_conv_kernel iq_conv_openblas_panels = {
     .engine = "openblas",
     .algorithm = panels_algorithm,
     .fits = panels_fits,
+    .cost = openblas_cost,
     .phases = panels_phases,
     .parts = panels_parts,
     .own_floats = panels_own_floats,

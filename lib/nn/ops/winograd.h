@@ -14,7 +14,7 @@ typedef struct iq_winograd_product {
     float *after;
     size_t after_step;
     size_t rows;
-    bool is_last; /* no more weights follow these */
+    const float *next; /* weights that come after these, to be fetched meanwhile; any address will do */
 } iq_winograd_product;
 
 /** Channels of a panel, which divide out_channels, or 0. */
