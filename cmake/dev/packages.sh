@@ -6,7 +6,7 @@ packages_demo="curl ca-certificates"
 packages_check="libcunit1-dev g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch
  mandoc git file locales systemd"
 packages_check_full="qemu-user"
-packages_peers="libdnnl-dev python3-torch python3-torchvision python3-h5py nodejs npm"
+packages_peers="libdnnl-dev python3-torch python3-torchvision python3-h5py"
 
 # packages_missing PACKAGE…: those that are not installed, on one line
 packages_missing() {
