@@ -31,7 +31,7 @@ typedef struct settings {
     cli_model_arg model;
     const char *queues, *import_list, *forward_to, *name, *engine, *precision, *isa;
     int64_t batch, max_delay_ms, threads, lease_ms, result_ttl_ms, max_progressive_pixels;
-    int exif, log_format, log_level;
+    int exif, decode, log_format, log_level;
     bool drain, wait_redis;
 } settings;
 
@@ -59,6 +59,13 @@ static const cli_option options[] = {
      .max = 100000000,
      .at = offsetof(settings, max_progressive_pixels),
      .help = "larger JPEGs in several scans are refused: decoding one takes up to 8 bytes a pixel, others some rows"},
+    {.name = "decode",
+     .value = "HOW",
+     .kind = CLI_CHOICE,
+     .choices = "exact|fast",
+     .by_default = "exact",
+     .at = offsetof(settings, decode),
+     .help = "fast: large JPEGs are decoded at a fraction of their size; pixels are no longer Pillow's"},
     {.group = "Work",
      .name = "queue",
      .letter = 'q',
@@ -338,6 +345,7 @@ static imgq_worker_options worker_options(app *it)
     o.isa = s->isa;
     o.drain = s->drain;
     o.exif_apply = s->exif == 1;
+    o.decode_fast = s->decode == 1;
     o.forward_to = it->served.reference;
     o.progress = tell_progress;
     o.progress_user = it;
@@ -356,9 +364,10 @@ static void log_start(const app *it, const imgq_model *model)
     const settings *s = &it->settings;
     char shown[256];
     cli_log_line(
-        &it->log, IMGQ_LOG_INFO, "ready: %s at %s, model %s%s%s", s->forward_to != NULL ? "feeding" : "serving",
+        &it->log, IMGQ_LOG_INFO, "ready: %s at %s, model %s%s%s%s", s->forward_to != NULL ? "feeding" : "serving",
         cli_connect_shown(s->connect.redis, shown, sizeof shown), model != NULL ? imgq_model_name(model) : "none",
-        model != NULL ? ", profile " : "", model != NULL ? imgq_model_recipe(model)->profile : "");
+        model != NULL ? ", profile " : "", model != NULL ? imgq_model_recipe(model)->profile : "",
+        s->decode == 1 ? ", decoding fast, not exactly" : "");
 }
 
 static int work(app *it, imgq_model *model)

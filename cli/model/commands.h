@@ -16,7 +16,7 @@ typedef struct model_settings {
     int info_format, format; /* text|json; text|json|tsv */
     int64_t top, batch, threads, seed, draw;
     const char *engine, *precision, *isa, *files0_from;
-    int exif;
+    int exif, decode;
     cli_colour background;
 } model_settings;
 

@@ -88,6 +88,7 @@ static void decode(running *r, slot *s, float *input)
     cli_bytes bytes = {0};
     const double started = now_ms();
     options.apply_orientation = (uint32_t)r->settings->exif;
+    options.fast = r->settings->decode == 1;
     options.use_background = r->settings->background.is_set;
     memcpy(options.background, r->settings->background.rgb, sizeof options.background);
     s->status = cli_file_read(s->path, BYTES_MAX, &bytes, &s->err);

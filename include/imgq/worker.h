@@ -41,6 +41,8 @@ typedef struct imgq_worker_options {
     void (*progress)(void *user, uint64_t jobs_done, uint64_t jobs_failed);
     void *progress_user;
     const char *isa; /* as imgq_session_options has it */
+    uint32_t decode_fast; /* 1: large JPEGs may be decoded smaller than they are (imgq_decode_options.fast): not exact */
+    uint32_t reserved;
 } imgq_worker_options;
 
 #ifdef __cplusplus

@@ -36,6 +36,7 @@ static imgq_status decode_file(const iq_decoder *decoder, const imgq_recipe *rec
     imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
     options.apply_orientation =
         info->exif == IMGQ_EXIF_APPLY || (info->exif == IMGQ_EXIF_WORKER && decoder->exif_apply != 0);
+    options.fast = decoder->fast != 0;
     options.use_background = info->use_background;
     memcpy(options.background, info->background, sizeof options.background);
     imgq_encoded_info met = IMGQ_ENCODED_INFO_INIT;

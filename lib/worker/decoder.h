@@ -16,6 +16,7 @@ typedef struct iq_decoder {
     const imgq_recipe *recipe;           /* borrowed */
     const char *model_name, *model_hash; /* borrowed; NULL: a job's wish for a model is not checked */
     uint32_t exif_apply;                 /* for jobs that do not say */
+    uint32_t fast;                       /* 1: imgq_decode_options.fast */
 } iq_decoder;
 
 /** Floats of one input by this recipe. */

@@ -113,7 +113,8 @@ static imgq_status build(imgq_worker *worker, imgq_error *err)
                                    .recipe = &worker->recipe,
                                    .model_name = runs ? imgq_model_name(worker->model) : NULL,
                                    .model_hash = runs ? imgq_model_hash(worker->model) : NULL,
-                                   .exif_apply = o->exif_apply};
+                                   .exif_apply = o->exif_apply,
+                                   .fast = o->decode_fast};
     if (status != IMGQ_OK || o->forward_to != NULL)
         return status;
     status = iq_batcher_create(worker->env, o->max_batch, input_count, worker->event_fd, &worker->batcher, err);
@@ -145,6 +146,8 @@ static imgq_status tell_info(const imgq_worker *worker, imgq_error *err)
         iq_json_write_text(env, &json, worker->recipe.profile);
         iq_buf_append_format(env, &json, ",\"width\":%u,\"height\":%u", worker->recipe.crop_width,
                              worker->recipe.crop_height);
+        if (worker->options.decode_fast) /* not exact, so whoever asks is told */
+            iq_buf_append_text(env, &json, ",\"decode\":\"fast\"");
     }
     iq_buf_append_format(env, &json, ",\"batch\":%zu,\"threads\":%zu,\"pid\":%ld}", worker->options.max_batch,
                          worker->options.threads, (long)getpid());

@@ -27,7 +27,7 @@ ENDS_WITH(imgq_answer, compute_ms);
 ENDS_WITH(imgq_queue_stats, reserved);
 ENDS_WITH(imgq_job_status, deadline_unix_ms);
 ENDS_WITH(imgq_worker_status, info);
-ENDS_WITH(imgq_worker_options, isa);
+ENDS_WITH(imgq_worker_options, reserved);
 _Static_assert(sizeof(imgq_error) == 256, "the error record is frozen");
 _Static_assert(sizeof(imgq_prediction) == 8, "predictions live in arrays: frozen");
 

@@ -329,6 +329,61 @@ static void every_allocation_may_fail(void)
     }
 }
 
+/* Pixels that differ by more than a few levels on average would be another picture. */
+static double mean_difference(const uint8_t *a, const uint8_t *b, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += abs(a[i] - b[i]);
+    return sum / (double)count;
+}
+
+static void fast_decodes_large_jpegs_smaller_and_nothing_else(void)
+{
+    static const struct {
+        const char *file;
+        uint32_t side, exif, eighths;
+    } cases[] = {
+        {"fuzz_jpeg/sample-2x2.jpg", 3, 0, 1},
+        {"fuzz_jpeg/sample-2x2.jpg", 4, 0, 2}, /* 53 x 37 */
+        {"fuzz_jpeg/sample-2x2.jpg", 12, 0, 4},
+        {"fuzz_jpeg/sample-2x2.jpg", 13, 0, 8},
+        {"fuzz_jpeg/progressive-1x1.jpg", 6, 0, 2},
+        {"fuzz_jpeg/gray.jpg", 4, 0, 2},
+        {"fuzz_jpeg/cmyk.jpg", 4, 0, 2},
+        {"fuzz_jpeg/exif-6.jpg", 4, 1, 2},
+        {"fuzz_png/rgb-8.png", 2, 0, 8},
+        {"fuzz_png/rgb-8-interlaced.png", 2, 0, 8},
+    };
+    imgq_env *env = counting_env();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static uint8_t exact[MAX_BYTES], fast[MAX_BYTES];
+        char path[4096];
+        file_bytes file;
+        imgq_recipe recipe;
+        imgq_error err;
+        imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
+        imgq_encoded_info info = IMGQ_ENCODED_INFO_INIT;
+        const size_t size = (size_t)cases[i].side * cases[i].side * 3;
+        (void)CHECK_OK(imgq_recipe_find("keras", &recipe, &err));
+        recipe.resize_width = recipe.resize_height = recipe.crop_width = recipe.crop_height = cases[i].side;
+        snprintf(path, sizeof path, "%s/%s", source_path(CORPUS), cases[i].file);
+        if (!read_file(path, &file))
+            continue;
+        options.apply_orientation = cases[i].exif;
+        (void)CHECK_OK(imgq_encoded_resample(env, file.data, file.len, &options, &recipe, exact, size, &info, &err));
+        CHECK_EQ_INT(8, info.eighths);
+        options.fast = 1;
+        (void)CHECK_OK(imgq_encoded_resample(env, file.data, file.len, &options, &recipe, fast, size, &info, &err));
+        if (!CHECK_EQ_INT(cases[i].eighths, info.eighths) || !CHECK(mean_difference(exact, fast, size) < 12) ||
+            (info.eighths == 8 && !CHECK_EQ_MEM(exact, fast, size)))
+            fprintf(stderr, "    %s to %u: differs by %.2f\n", path, cases[i].side, mean_difference(exact, fast, size));
+        free(file.data);
+    }
+    imgq_env_destroy(env);
+    CHECK_EQ_SIZE(0, counting_live());
+}
+
 static void wrong_arguments_are_refused_and_older_callers_told_what_they_know(void)
 {
     imgq_env *env = counting_env();
@@ -372,6 +427,7 @@ static const check_test tests[] = {
     CHECK_TEST(damage_is_met_with_the_same_words),
     CHECK_TEST(no_whole_picture_is_ever_in_memory),
     CHECK_TEST(every_allocation_may_fail),
+    CHECK_TEST(fast_decodes_large_jpegs_smaller_and_nothing_else),
     CHECK_TEST(wrong_arguments_are_refused_and_older_callers_told_what_they_know),
 };
 CHECK_MAIN("image_stream", tests)
