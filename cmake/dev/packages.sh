@@ -3,7 +3,7 @@
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libhiredis-dev libcjson-dev libpng-dev libjpeg62-turbo-dev
  zlib1g-dev libopenblas-pthread-dev libhdf5-dev libssl-dev libsmartcols-dev redis-server"
 packages_demo="curl ca-certificates"
-packages_check="libcunit1-dev g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch
+packages_check="libcunit1-dev g++ clang libclang-rt-14-dev binutils python3-pil python3-numpy python3-redis python3-h5py python3-torch libopenblas0-openmp libopenblas0-serial
  mandoc git file locales systemd"
 packages_check_full="qemu-user"
 packages_peers="libdnnl-dev python3-torch python3-torchvision python3-h5py"

@@ -14,7 +14,8 @@ bool iq_blas_has_small_kernels(void);
  *  from row to row. Computed in the calling thread alone. */
 void iq_blas_gemm(size_t rows, size_t cols, size_t depth, const float *a, size_t a_step, const float *b, size_t b_step,
                   float *c, size_t c_step, bool add);
-/** One thread per call from now on, for the whole process: our own threads share the work. */
+/** Once before the first product: our own threads share the work. OpenBLAS with threads of its own has one for each call
+ *  from now on, for the whole process; with OpenMP's, only our calls are held to one. */
 void iq_blas_use_one_thread(void);
 
 #endif

@@ -16,6 +16,8 @@ IQ_TILE_OF(14, avx2);
 
 IQ_WINOGRAD_TRANSFORMS(2, avx2);
 IQ_WINOGRAD_TRANSFORMS(4, avx2);
+void iq_finish_avx2(float *values, size_t step, const float *residual, size_t residual_step, const float *bias,
+                    size_t rows, size_t cols, bool relu);
 void iq_largest_avx2(const float *const *pixels, size_t count, size_t channels, float *out);
 
 extern const iq_kernel_set iq_kernels_avx2;

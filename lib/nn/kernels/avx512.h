@@ -16,6 +16,8 @@ IQ_TILE_OF(14, avx512);
 
 IQ_WINOGRAD_TRANSFORMS(2, avx512);
 IQ_WINOGRAD_TRANSFORMS(4, avx512);
+void iq_finish_avx512(float *values, size_t step, const float *residual, size_t residual_step, const float *bias,
+                      size_t rows, size_t cols, bool relu);
 void iq_largest_avx512(const float *const *pixels, size_t count, size_t channels, float *out);
 
 extern const iq_kernel_set iq_kernels_avx512;

@@ -79,6 +79,10 @@ typedef struct iq_kernel_set {
     iq_winograd_out_fn winograd_out[IQ_WINOGRAD_KINDS][2][2];
     /** out[c] = the largest of all pixels' [c]; a NaN wins. @param count at least 1 */
     void (*largest)(const float *const *pixels, size_t count, size_t channels, float *out);
+    /** values += bias (+ residual), then ReLU, in which a NaN stays one; rows are *_step floats apart.
+     *  @param residual not values, or NULL @param bias cols floats */
+    void (*finish)(float *values, size_t step, const float *residual, size_t residual_step, const float *bias,
+                   size_t rows, size_t cols, bool relu);
 } iq_kernel_set;
 
 /** The best set that the machine runs and the mask allows, or NULL. */

@@ -11,4 +11,5 @@ const iq_kernel_set iq_kernels_avx2 = {
     .winograd_in = {IQ_WINOGRAD_ROW(in, 2, avx2), IQ_WINOGRAD_ROW(in, 4, avx2)},
     .winograd_out = {IQ_WINOGRAD_ROW(out, 2, avx2), IQ_WINOGRAD_ROW(out, 4, avx2)},
     .largest = iq_largest_avx2,
+    .finish = iq_finish_avx2,
 };

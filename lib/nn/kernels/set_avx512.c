@@ -11,4 +11,5 @@ const iq_kernel_set iq_kernels_avx512 = {
     .winograd_in = {IQ_WINOGRAD_ROW(in, 2, avx512), IQ_WINOGRAD_ROW(in, 4, avx512)},
     .winograd_out = {IQ_WINOGRAD_ROW(out, 2, avx512), IQ_WINOGRAD_ROW(out, 4, avx512)},
     .largest = iq_largest_avx512,
+    .finish = iq_finish_avx512,
 };

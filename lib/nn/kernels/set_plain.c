@@ -7,4 +7,5 @@ const iq_kernel_set iq_kernels_plain = {
     .winograd_in = {IQ_WINOGRAD_ROW(in, 2, plain), IQ_WINOGRAD_ROW(in, 4, plain)},
     .winograd_out = {IQ_WINOGRAD_ROW(out, 2, plain), IQ_WINOGRAD_ROW(out, 4, plain)},
     .largest = iq_largest_plain,
+    .finish = iq_finish_plain,
 };

@@ -4,7 +4,6 @@
  * OpenBLAS packs both matrices at each call, unless they are small and it has kernels for those: then a call's cost is
  * that of its products, and blocks are cut to that size over weights that were brought into panels once. */
 #include "nn/blas.h"
-#include "nn/ops/add.h"
 #include "nn/ops/winograd.h"
 
 #include <string.h>
@@ -24,7 +23,8 @@ enum {
     INPUT_ROWS_MIN = CALL_ROWS / 2,
     INPUT_ROWS_MAX = 4 * CALL_ROWS,
     PARTS_MIN = 12, /* fewer blocks than that are cut by channels too */
-    GATHER_ROWS = 14
+    GATHER_ROWS = 14,
+    LINE_FLOATS = 16 /* of the cache */
 };
 
 static size_t openblas_cost(const iq_conv *conv)
@@ -50,9 +50,9 @@ static const char *openblas_algorithm(const iq_conv *conv)
 
 static void finish(const iq_conv *conv, size_t row, size_t rows, size_t col, size_t cols)
 {
-    iq_add_bias(conv->output + row * conv->out_step + col, conv->out_step,
-                conv->residual != NULL ? conv->residual + row * conv->residual_step + col : NULL, conv->residual_step,
-                conv->bias + col, rows, cols, conv->relu);
+    conv->set->finish(conv->output + row * conv->out_step + col, conv->out_step,
+                      conv->residual != NULL ? conv->residual + row * conv->residual_step + col : NULL,
+                      conv->residual_step, conv->bias + col, rows, cols, conv->relu);
 }
 
 static iq_conv_split openblas_split(const iq_conv *conv)
@@ -185,6 +185,17 @@ static size_t panels_shared_floats(const iq_conv *conv)
     return gathers_first(conv) ? iq_conv_rows(conv) * iq_conv_depth(conv) : 0;
 }
 
+/* What a product's results will meet comes from far away: it is asked for before. */
+static void fetch(const iq_conv *conv, size_t row, size_t rows, size_t col, size_t cols)
+{
+    for (size_t r = row; r < row + rows; r++)
+        for (size_t c = col; c < col + cols; c += LINE_FLOATS) {
+            if (conv->residual != NULL)
+                __builtin_prefetch(conv->residual + r * conv->residual_step + c, 0, 2);
+            __builtin_prefetch(conv->output + r * conv->out_step + c, 1, 2);
+        }
+}
+
 /* Rows whose windows are `step` apart, through the panels of a part. */
 static void rows_by_panels(const iq_conv *conv, const iq_conv_part *part, size_t row, size_t rows, const float *windows,
                            size_t step)
@@ -194,6 +205,7 @@ static void rows_by_panels(const iq_conv *conv, const iq_conv_part *part, size_t
         const size_t cols = conv->out_channels - col < PANEL_COLS ? conv->out_channels - col : PANEL_COLS;
         for (size_t r = 0; r < rows; r += CALL_ROWS) {
             const size_t n = rows - r < CALL_ROWS ? rows - r : CALL_ROWS;
+            fetch(conv, row + r, n, col, cols);
             small_gemm(n, cols, depth, windows + r * step, step, conv->packed + col * depth, cols,
                        conv->output + (row + r) * conv->out_step + col, conv->out_step);
             finish(conv, row + r, n, col, cols);

@@ -20,6 +20,8 @@ void winograd_agrees_on_any_side(void);
 void a_pixels_bits_do_not_depend_on_its_tile(void);
 void every_instruction_set_makes_the_same_bits(void);
 void largest_keeps_every_nan(void);
+void finish_agrees_on_any_shape(void);
+void openblas_computes_in_the_calling_thread_alone(void);
 void parts_cover_the_output_once(void);
 void bytes_behind_the_output_are_left_alone(void);
 void max_pool_sees_only_pixels_that_exist(void);

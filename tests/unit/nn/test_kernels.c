@@ -203,8 +203,7 @@ static size_t compare_all(iq_conv shape, bool residual)
             fill(b.conv.output, floats);
             poison_gaps(b.conv.output, pixels, shape.out_channels, shape.out_step);
             run_one(&b, kernels[k]);
-            const bool near =
-                CHECK_NEAR(0, difference(&b.conv, want), tolerance(k, (double)iq_conv_depth(&b.conv)));
+            const bool near = CHECK_NEAR(0, difference(&b.conv, want), tolerance(k, (double)iq_conv_depth(&b.conv)));
             const bool clean = CHECK(gaps_are_poison(b.conv.output, pixels, shape.out_channels, shape.out_step));
             if (getenv("TEST_ERRORS") != NULL || !near || !clean)
                 fprintf(stderr, "%s %s on %zu lanes: %zux%zux%zux%zu k%zu s%zu p%zu to %zu: %.2e of sqrt(depth)\n",
@@ -374,5 +373,41 @@ void largest_keeps_every_nan(void)
             for (size_t p = 0; p < count; p++)
                 unguard(&in[p]);
             unguard(&out);
+        }
+}
+
+void finish_agrees_on_any_shape(void)
+{
+    const iq_kernel_set *sets[SETS_MAX + 1];
+    size_t set_count = find_sets(sets);
+    sets[set_count++] = iq_kernels_vectors(IQ_ISA_SCALAR);
+    for (size_t s = 0; s < set_count; s++)
+        for (int round = 0; round < 500; round++) {
+            const size_t rows = random_between(1, 9), cols = random_between(1, 70);
+            const size_t step = cols + random_between(0, 5), residual_step = cols + random_between(0, 5);
+            const bool add = random_between(0, 1) == 1, relu = random_between(0, 1) == 1, at_end = round % 2 == 0;
+            const guarded values = guard(span(rows, cols, step), at_end, 4), bias = guard(cols, at_end, 4);
+            const guarded residual = guard(span(rows, cols, residual_step), at_end, 4);
+            float before[9 * 75];
+            fill(values.floats, span(rows, cols, step));
+            fill(bias.floats, cols);
+            fill(residual.floats, span(rows, cols, residual_step));
+            values.floats[random_between(0, cols - 1)] = NAN;
+            memcpy(before, values.floats, span(rows, cols, step) * sizeof *before);
+            sets[s]->finish(values.floats, step, add ? residual.floats : NULL, residual_step, bias.floats, rows, cols,
+                            relu);
+            for (size_t i = 0; i < span(rows, cols, step); i++) {
+                const size_t r = i / step, c = i % step;
+                float want = before[i];
+                if (c < cols) {
+                    want += bias.floats[c];
+                    want += add ? residual.floats[r * residual_step + c] : 0.0f;
+                    want = relu && want < 0 ? 0.0f : want;
+                }
+                CHECK(isnan(want) ? isnan(values.floats[i]) : want == values.floats[i]);
+            }
+            unguard(&values);
+            unguard(&bias);
+            unguard(&residual);
         }
 }

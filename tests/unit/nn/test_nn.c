@@ -37,6 +37,8 @@ static const check_test tests[] = {
     CHECK_TEST(a_pixels_bits_do_not_depend_on_its_tile),
     CHECK_TEST(every_instruction_set_makes_the_same_bits),
     CHECK_TEST(largest_keeps_every_nan),
+    CHECK_TEST(finish_agrees_on_any_shape),
+    CHECK_TEST(openblas_computes_in_the_calling_thread_alone),
     CHECK_TEST(parts_cover_the_output_once),
     CHECK_TEST(bytes_behind_the_output_are_left_alone),
     CHECK_TEST(max_pool_sees_only_pixels_that_exist),
