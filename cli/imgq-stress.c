@@ -47,8 +47,23 @@ static const cli_option options[] = {
      .kind = CLI_NUMBER,
      .at = AT(rate),
      .max = 1e6,
-     .help = "requests a second, begun at even times however long the answers take; each latency counts from the "
-             "intended time. 0: as fast as the answers come"},
+     .help = "requests a second, begun however long the answers take; each latency counts from the intended time. 0: "
+             "as fast as the answers come"},
+    {.name = "arrivals",
+     .value = "KIND",
+     .kind = CLI_CHOICE,
+     .choices = "even|poisson",
+     .by_default = "even",
+     .at = AT(arrivals),
+     .help = "with --rate: begin requests at even times, or by chance"},
+    {.name = "seed",
+     .value = "N",
+     .kind = CLI_INT,
+     .by_default = "1",
+     .min = 0,
+     .max = 1e15,
+     .at = AT(seed),
+     .help = "of --arrivals poisson: the same number brings the same times"},
     {.name = "duration",
      .value = "S",
      .kind = CLI_SECONDS,
@@ -187,8 +202,11 @@ static int run_all(stress *s)
     }
     cli_progress_begin(&bar, (uint64_t)s->set->requests, !s->set->quiet && s->set->duration_ms == 0);
     imgq_queue_get_traffic(s->queue, &commands, &round_trips);
+    s->chance.state = (uint64_t)s->set->seed;
+    (void)pthread_mutex_init(&s->schedule, NULL);
     const size_t clients = stress_start(s);
     stress_join(s, clients, &bar);
+    (void)pthread_mutex_destroy(&s->schedule);
     f.seconds = (stress_now_ms() - s->started_ms) / 1000;
     imgq_queue_get_traffic(s->queue, &f.commands, &f.round_trips);
     f.commands -= commands;

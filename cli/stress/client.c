@@ -1,6 +1,7 @@
 /* The threads: each makes one request after the other until none is left. */
 #include "cli/stress/stress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -138,10 +139,16 @@ static bool keep(client *c, double latency_ms)
 static bool next_request(stress *s, uint64_t *index, double *begin_ms)
 {
     const stress_settings *set = s->set;
-    *index = atomic_fetch_add(&s->next, 1);
+    pthread_mutex_lock(&s->schedule);
+    *index = s->next++;
+    if (set->rate > 0 && set->arrivals == STRESS_POISSON)
+        s->next_ms -= log(stats_random_unit(&s->chance)) * 1000 / set->rate;
+    else if (set->rate > 0)
+        s->next_ms = (double)*index * 1000 / set->rate;
+    *begin_ms = set->rate > 0 ? s->started_ms + s->next_ms : stress_now_ms();
+    pthread_mutex_unlock(&s->schedule);
     if (*index >= (uint64_t)set->requests)
         return false;
-    *begin_ms = set->rate > 0 ? s->started_ms + (double)*index * 1000 / set->rate : stress_now_ms();
     return set->duration_ms == 0 || *begin_ms < s->started_ms + (double)set->duration_ms;
 }
 

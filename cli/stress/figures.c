@@ -87,6 +87,8 @@ static void print_text(const stress *s, const figures *f)
     print_latencies(f, false);
     printf("\nRedis       %.2f commands, %.2f round trips a request (%s)\n", each(f, f->commands),
            each(f, f->round_trips), set->poll ? "polling each 250 ms" : "notified");
+    if (set->rate > 0 && set->arrivals == STRESS_POISSON)
+        printf("arrivals    by chance (Poisson), seed %" PRId64 "\n", set->seed);
     if (set->rate > 0 && f->late > 0)
         printf("rate        %.1f/s could not be kept: %" PRIu64 " requests began more than %d ms late, at worst %.0f "
                "ms\n",
@@ -110,6 +112,10 @@ static void print_json(const stress *s, const figures *f)
     print_latencies(f, true);
     printf("},\"commands_per_request\":%.4f,\"round_trips_per_request\":%.4f", each(f, f->commands),
            each(f, f->round_trips));
+    if (set->rate > 0 && set->arrivals == STRESS_POISSON)
+        printf(",\"arrivals\":\"poisson\",\"seed\":%" PRId64, set->seed);
+    else if (set->rate > 0)
+        printf(",\"arrivals\":\"even\"");
     if (set->rate > 0)
         printf(",\"rate_per_s\":%.3f,\"rate_kept\":%s,\"late\":%" PRIu64 ",\"latest_ms\":%.3f", set->rate,
                f->late > 0 ? "false" : "true", f->late, f->latest_ms);

@@ -9,21 +9,23 @@
 
 #include <imgq/queue.h>
 
+#include "cli/bench/stats.h"
 #include "cli/common/connect.h"
 #include "cli/common/files.h"
 #include "cli/common/log.h"
 #include "cli/common/ui.h"
 
 enum { LATE_MS = 100 }; /* a request that begins so long after its time did not keep the rate */
+enum { STRESS_POISSON = 1 };
 
 typedef struct stress_settings {
     cli_connect connect;
     int log_format, log_level;
     cli_list images;
-    int64_t requests, concurrency, duration_ms, timeout_ms;
+    int64_t requests, concurrency, duration_ms, timeout_ms, seed;
     double rate;
     const char *profile;
-    int payload, format;
+    int payload, format, arrivals;
     bool poll, quiet;
 } stress_settings;
 
@@ -55,7 +57,11 @@ typedef struct stress {
     imgq_submit_options options;
     client *clients;
     double started_ms;
-    _Atomic uint64_t next, ended, failed;
+    pthread_mutex_t schedule; /* guards the three below: who begins next, and when */
+    uint64_t next;
+    double next_ms; /* of Poisson arrivals: after the start */
+    stats_random chance;
+    _Atomic uint64_t ended, failed;
     atomic_size_t running;
 } stress;
 

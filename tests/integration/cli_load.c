@@ -116,6 +116,25 @@ static void an_open_loop_says_whether_it_kept_its_rate(void)
     CHECK_CONTAINS("\nlatency ms  p50 -  p90 -  p99 -  p99.9 -  max -\n", got.out);
 }
 
+/* How many begin within the time is decided by the seed alone, however busy the machine is. */
+static void arrivals_by_chance_are_those_of_their_seed(void)
+{
+    echo *worker = echo_start(url, "chance");
+    const cli_result even = *STRESS("chance", image(), "-c8", "--rate=80", "--duration=0.5", "-fjson");
+    CHECK_EQ_INT(40, count(&even, "requests"));
+    CHECK_CONTAINS("\"arrivals\":\"even\"", even.out);
+    for (int i = 0; i < 2; i++) {
+        const cli_result got = *STRESS("chance", image(), "-c8", "--rate=80", "--duration=0.5", "--arrivals=poisson",
+                                       "--seed=3", "-fjson");
+        CHECK_EQ_INT(0, got.code);
+        CHECK_CONTAINS("\"arrivals\":\"poisson\",\"seed\":3", got.out);
+        CHECK_EQ_INT(47, count(&got, "requests")); /* computed apart from this program */
+    }
+    CHECK_CONTAINS("\narrivals    by chance (Poisson), seed 5\n",
+                   STRESS("chance", image(), "-n3", "--rate=80", "--arrivals=poisson", "--seed=5")->out);
+    echo_stop(worker);
+}
+
 static void what_fails_is_counted_by_its_reason(void)
 {
     echo *worker = echo_start(url, "fails");
@@ -155,6 +174,7 @@ static const check_test tests[] = {
     CHECK_TEST(five_hundred_requests_go_through_a_worker_without_a_model),
     CHECK_TEST(text_says_the_same_for_people),
     CHECK_TEST(an_open_loop_says_whether_it_kept_its_rate),
+    CHECK_TEST(arrivals_by_chance_are_those_of_their_seed),
     CHECK_TEST(what_fails_is_counted_by_its_reason),
     CHECK_TEST(an_interrupt_cancels_what_is_open_and_still_counts),
 };
