@@ -13,7 +13,15 @@
 extern "C" {
 #endif
 
-/** Run in one thread, stop from any thread or a signal handler. */
+/**
+ * Run in one thread, stop from any thread or a signal handler.
+ *
+ * What runs together: whatever is decoded when the forward pass is free, at most max_batch images. So an image alone in
+ * the queue is run at once, and while a batch runs the next one gathers: it is taken from Redis and decoded meanwhile,
+ * and the answers of the last one go out. While others are ready, images that are still being decoded are waited for
+ * for 1 ms at most; if a whole batch is at hand, the queue is long, and the rest of it is waited for as long as one more
+ * becomes ready within each 100 ms.
+ */
 typedef struct imgq_worker imgq_worker;
 
 /** One queue that the worker serves. */
@@ -28,7 +36,7 @@ typedef struct imgq_worker_options {
     size_t decoders;         /* threads that decode; 0: as many as threads */
     size_t threads;          /* of the forward pass; 0: granted cores */
     size_t max_batch;        /* 0: 32 */
-    uint32_t max_delay_ms;   /* wait for company; 0: 0 */
+    uint32_t max_delay_ms;   /* an idle worker waits so long for company before it takes its first job; 0: not at all */
     uint32_t lease_ms;       /* 0: 30000 */
     uint32_t drain;          /* 1: return when nothing waits and nothing is held */
     uint32_t exif_apply;     /* 1: turn photos as EXIF says unless the job says otherwise */

@@ -1,5 +1,5 @@
 /* Forward passes over a shared model: the door where arguments are checked. */
-#include <imgq/session.h>
+#include "model/session.h"
 
 #include "base/alloc.h"
 #include "base/checked.h"
@@ -131,6 +131,16 @@ imgq_status imgq_session_run(imgq_session *session, const float *nhwc, size_t ba
         iq_softmax(probs + i * session->classes, session->classes);
     iq_fp_leave(saved);
     return IMGQ_OK;
+}
+
+size_t iq_session_group(const imgq_session *session)
+{
+    return iq_forward_group(session->forward);
+}
+
+void iq_session_spread(imgq_session *session, size_t count, iq_pool_fn fn, void *user)
+{
+    iq_forward_spread(session->forward, count, fn, user);
 }
 
 imgq_status imgq_session_classify(imgq_session *session, const void *bytes, size_t len, imgq_prediction *top,

@@ -284,6 +284,17 @@ void iq_forward_run(iq_forward *forward, const float *nhwc, size_t images, float
     iq_fp_leave(saved);
 }
 
+size_t iq_forward_group(const iq_forward *forward)
+{
+    (void)forward;
+    return GROUP_IMAGES;
+}
+
+void iq_forward_spread(iq_forward *forward, size_t count, iq_pool_fn fn, void *user)
+{
+    iq_pool_run(forward->pool, count, fn, user);
+}
+
 /* Images that layer i meets at once. */
 static size_t images_at(const iq_forward *forward, size_t i, size_t group)
 {

@@ -4,6 +4,7 @@
 
 #include <imgq/env.h>
 
+#include "base/pool.h"
 #include "nn/net.h"
 #include "nn/packs.h"
 
@@ -58,6 +59,10 @@ size_t iq_forward_packed_bytes(const iq_forward *forward);
  *  @param images  1..max_images
  *  @param answer  out, images x iq_forward_answer_floats() */
 void iq_forward_run(iq_forward *forward, const float *nhwc, size_t images, float *answer);
+/** Images that meet in one layer at most: a longer run is one of such groups, after each other. */
+size_t iq_forward_group(const iq_forward *forward);
+/** Work of the caller's on the pass's threads, as iq_pool_run(). Not during a run. */
+void iq_forward_spread(iq_forward *forward, size_t count, iq_pool_fn fn, void *user);
 /** NULL is a no-op. */
 void iq_forward_destroy(iq_forward *forward);
 

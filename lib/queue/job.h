@@ -86,6 +86,16 @@ void iq_taker_add(iq_taker *taker, imgq_job *job);
 void iq_taker_remove(iq_taker *taker, imgq_job *job);
 /** Frees what the job owns and itself; it must be in no list. */
 void iq_job_free(imgq_job *job);
+/** What a payload stands in; zeroed is nothing. */
+typedef struct iq_payload {
+    iq_reply *holder;
+    uint8_t *tensor;
+} iq_payload;
+/** The payload's memory leaves the job, whose payload is empty from now on: pointers into it outlive the job.
+ *  @return owned, iq_payload_release() */
+IQ_SHARED iq_payload iq_job_detach_payload(imgq_job *job);
+/** @param env the job's queue's @param payload zeroed afterwards */
+IQ_SHARED void iq_payload_release(imgq_env *env, iq_payload *payload);
 /** The line for TAKE and TOUCH; owned copy, may be NULL. */
 char *iq_taker_copy_info(iq_taker *taker);
 

@@ -218,6 +218,23 @@ void iq_taker_remove(iq_taker *taker, imgq_job *job)
     taker->held--;
 }
 
+iq_payload iq_job_detach_payload(imgq_job *job)
+{
+    const iq_payload payload = {job->holder, job->tensor};
+    job->holder = NULL;
+    job->tensor = NULL;
+    job->payload = NULL;
+    job->payload_len = 0;
+    return payload;
+}
+
+void iq_payload_release(imgq_env *env, iq_payload *payload)
+{
+    iq_reply_free(payload->holder);
+    iq_free(env, payload->tensor);
+    *payload = (iq_payload){0};
+}
+
 void iq_job_free(imgq_job *job)
 {
     imgq_env *env = job->queue->env;

@@ -1,6 +1,8 @@
-/* One job's payload to one network input: files are decoded and prepared, tensors are checked and copied. */
+/* One job's payload to one network input: files are decoded and resized, tensors are checked; then both are
+ * normalised or copied to where the network reads them. */
 #include "worker/decoder.h"
 
+#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/clock.h"
@@ -30,9 +32,10 @@ static imgq_status check_model(const iq_decoder *decoder, const char *wanted, im
                    wanted, decoder->model_name);
 }
 
-static imgq_status decode_file(const iq_decoder *decoder, const imgq_recipe *recipe, const imgq_job_info *info,
-                               const void *bytes, size_t len, iq_slot *slot, imgq_error *err)
+static imgq_status decode_file(const iq_decoder *decoder, const imgq_job_info *info, const void *bytes, size_t len,
+                               iq_slot *slot, imgq_error *err)
 {
+    const size_t size = iq_recipe_input_count(&slot->prepared.recipe);
     imgq_decode_options options = IMGQ_DECODE_OPTIONS_INIT;
     options.apply_orientation =
         info->exif == IMGQ_EXIF_APPLY || (info->exif == IMGQ_EXIF_WORKER && decoder->exif_apply != 0);
@@ -40,8 +43,12 @@ static imgq_status decode_file(const iq_decoder *decoder, const imgq_recipe *rec
     options.use_background = info->use_background;
     memcpy(options.background, info->background, sizeof options.background);
     imgq_encoded_info met = IMGQ_ENCODED_INFO_INIT;
-    const imgq_status status = imgq_encoded_preprocess(decoder->env, bytes, len, &options, recipe, slot->input,
-                                                       iq_recipe_input_count(recipe), &met, err);
+    slot->prepared.made = iq_alloc(decoder->env, size);
+    if (slot->prepared.made == NULL)
+        return iq_fail_nomem(err, size);
+    slot->prepared.values = slot->prepared.made;
+    const imgq_status status = imgq_encoded_resample(decoder->env, bytes, len, &options, &slot->prepared.recipe,
+                                                     slot->prepared.made, size, &met, err);
     slot->exif_orientation = met.orientation;
     slot->exif_applied = met.applied;
     return status;
@@ -60,14 +67,19 @@ static imgq_status check_shape(const imgq_recipe *recipe, const imgq_job_info *i
     return IMGQ_OK;
 }
 
-static imgq_status copy_floats(float *input, const uint8_t *bytes, size_t count, imgq_error *err)
+static float float_at(const uint8_t *bytes, size_t index)
 {
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t bits = iq_load_le32(bytes + i * sizeof bits);
-        memcpy(&input[i], &bits, sizeof bits);
-        if (!isfinite(input[i]))
+    const uint32_t bits = iq_load_le32(bytes + index * sizeof bits);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static imgq_status check_floats(const uint8_t *bytes, size_t count, imgq_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(float_at(bytes, i)))
             return iq_fail(err, IMGQ_E_FORMAT, 0, "tensor whose value %zu is no finite number", i);
-    }
     return IMGQ_OK;
 }
 
@@ -95,31 +107,41 @@ static imgq_status choose_recipe(const iq_decoder *decoder, const imgq_job_info 
     return IMGQ_OK;
 }
 
-imgq_status iq_decoder_run(const iq_decoder *decoder, iq_slot *slot, imgq_error *err)
+imgq_status iq_decoder_prepare(const iq_decoder *decoder, iq_slot *slot, imgq_error *err)
 {
     const int64_t start_ns = iq_clock_ns();
     imgq_job_info info = IMGQ_JOB_INFO_INIT;
-    imgq_recipe recipe;
+    iq_prepared *prepared = &slot->prepared;
     size_t len = 0;
     const void *payload = imgq_job_payload(slot->job, &len);
     imgq_status status = imgq_job_get_info(slot->job, &info, err);
     if (status == IMGQ_OK)
         status = check_model(decoder, info.model, err);
     if (status == IMGQ_OK)
-        status = choose_recipe(decoder, &info, &recipe, err);
+        status = choose_recipe(decoder, &info, &prepared->recipe, err);
     if (status != IMGQ_OK)
         return status;
+    prepared->is_float = info.media == IMGQ_MEDIA_F32;
+    prepared->values = payload;
     if (info.media == IMGQ_MEDIA_ENCODED)
-        status = decode_file(decoder, &recipe, &info, payload, len, slot, err);
+        status = decode_file(decoder, &info, payload, len, slot, err);
     else if (info.media == IMGQ_MEDIA_U8 || info.media == IMGQ_MEDIA_F32)
-        status = check_shape(&recipe, &info, len, err);
+        status = check_shape(&prepared->recipe, &info, len, err);
     else
         status = iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "payload of media %u is not read here", info.media);
-    if (status == IMGQ_OK && info.media == IMGQ_MEDIA_U8)
-        status = imgq_recipe_normalise(&recipe, payload, len, slot->input, iq_recipe_input_count(&recipe), err);
-    if (status == IMGQ_OK && info.media == IMGQ_MEDIA_F32)
-        status = copy_floats(slot->input, payload, iq_recipe_input_count(&recipe), err);
-    (void)snprintf(slot->profile, sizeof slot->profile, "%s", recipe.profile);
+    if (status == IMGQ_OK && prepared->is_float)
+        status = check_floats(payload, iq_recipe_input_count(&prepared->recipe), err);
+    (void)snprintf(slot->profile, sizeof slot->profile, "%s", prepared->recipe.profile);
     slot->decode_ms = (double)(iq_clock_ns() - start_ns) / 1e6;
     return status;
+}
+
+imgq_status iq_decoder_fill(const iq_prepared *prepared, float *input, imgq_error *err)
+{
+    const size_t count = iq_recipe_input_count(&prepared->recipe);
+    if (!prepared->is_float)
+        return imgq_recipe_normalise(&prepared->recipe, prepared->values, count, input, count, err);
+    for (size_t i = 0; i < count; i++)
+        input[i] = float_at(prepared->values, i);
+    return IMGQ_OK;
 }

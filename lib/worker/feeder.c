@@ -83,8 +83,11 @@ static void abandon(feeder *f, const imgq_id *uuid)
 static void push_job(feeder *f, imgq_job *job)
 {
     imgq_error why = {0};
-    iq_slot slot = {.job = job, .input = f->input};
-    imgq_status status = iq_decoder_run(f->decoder, &slot, &why);
+    iq_slot slot = {.job = job};
+    imgq_status status = iq_decoder_prepare(f->decoder, &slot, &why);
+    if (status == IMGQ_OK)
+        status = iq_decoder_fill(&slot.prepared, f->input, &why);
+    iq_free(f->shift->env, slot.prepared.made);
     if (status != IMGQ_OK) {
         const bool ours = status == IMGQ_E_NOMEM || status == IMGQ_E_INTERNAL;
         fail_job(f, job, &why, ours ? IMGQ_FAIL_TRANSIENT : IMGQ_FAIL_PERMANENT);

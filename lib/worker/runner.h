@@ -1,11 +1,8 @@
-/* A closed batch to answers: forward pass, top-k, report. */
+/* A batch to probabilities: inputs are filled in, the network runs. */
 #ifndef IQ_WORKER_RUNNER_H
 #define IQ_WORKER_RUNNER_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <imgq/session.h>
 
@@ -14,21 +11,15 @@
 /** One thread: the runner's. */
 typedef struct iq_runner iq_runner;
 
-/** What has become of the jobs; any thread reads. */
-typedef struct iq_tally {
-    atomic_uint_least64_t done, failed;
-    atomic_bool reporting; /* the runner is telling Redis, which may take as long as an outage lasts */
-} iq_tally;
-
 /**
- * @param model     borrowed; NULL: jobs are answered without inference
- * @param session   borrowed; NULL if model is
- * @param tally     borrowed
- * @param out       owned, iq_runner_destroy()
+ * @param capacity     slots of a batch
+ * @param input_count  floats of one input
+ * @param model        borrowed; NULL: jobs are answered without inference
+ * @param session      borrowed; NULL if model is
+ * @param out          owned, iq_runner_destroy()
  */
 imgq_status iq_runner_create(imgq_env *env, iq_batcher *batcher, size_t capacity, size_t input_count,
-                             const imgq_model *model, imgq_session *session, iq_tally *tally, iq_runner **out,
-                             imgq_error *err);
+                             const imgq_model *model, imgq_session *session, iq_runner **out, imgq_error *err);
 /** Runs batches until iq_batcher_next() answers NULL. A void * (*)(void *) of an iq_runner. */
 void *iq_runner_main(void *runner);
 /** NULL is a no-op. */

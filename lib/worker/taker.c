@@ -147,9 +147,9 @@ static imgq_status take_until_stopped(const iq_shift *shift, iq_batcher *batcher
     return IMGQ_OK;
 }
 
-imgq_status iq_taker_loop(const iq_shift *shift, iq_batcher *batcher, size_t capacity, imgq_error *err)
+imgq_status iq_taker_loop(const iq_shift *shift, iq_batcher *batcher, imgq_error *err)
 {
-    const size_t size = 2 * capacity > IMGQ_TAKE_MAX ? 2 * capacity : IMGQ_TAKE_MAX;
+    const size_t size = iq_batcher_slots(batcher) > IMGQ_TAKE_MAX ? iq_batcher_slots(batcher) : IMGQ_TAKE_MAX;
     imgq_job **jobs = iq_alloc_array(shift->env, size, sizeof *jobs);
     if (jobs == NULL) {
         iq_batcher_stop(batcher); /* the helpers end with it */

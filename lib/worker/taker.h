@@ -8,7 +8,7 @@
 #include <imgq/worker.h>
 
 #include "worker/batcher.h"
-#include "worker/runner.h"
+#include "worker/reporter.h"
 #include "worker/sources.h"
 
 /** What the loops of taker.c and feeder.c have in hand; all borrowed from the worker. */
@@ -37,9 +37,8 @@ void iq_shift_given_back(const iq_shift *shift);
 /**
  * Take until told to stop or drained. Returns when the batcher holds nothing more, or, after a second stop, when
  * everything that nobody reported was given back.
- * @param capacity  slots of a batch
  * @return IMGQ_OK; what iq_sources_take() found hopeless
  */
-imgq_status iq_taker_loop(const iq_shift *shift, iq_batcher *batcher, size_t capacity, imgq_error *err);
+imgq_status iq_taker_loop(const iq_shift *shift, iq_batcher *batcher, imgq_error *err);
 
 #endif

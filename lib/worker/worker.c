@@ -2,6 +2,7 @@
 #include "worker/batcher.h"
 #include "worker/decoder.h"
 #include "worker/feeder.h"
+#include "worker/reporter.h"
 #include "worker/runner.h"
 #include "worker/sources.h"
 #include "worker/taker.h"
@@ -27,6 +28,10 @@
 
 enum { BATCH_DEFAULT = 32, BATCH_MAX = 1024, QUEUES_MAX = 64, DECODERS_MAX = 256, FORWARD_WAIT_MS = 20000 };
 
+/* How long the free runner waits for images that are being decoded while others are ready; batcher.h says when which.
+ */
+static const int64_t COMPANY_NS = 1000000, PATIENCE_NS = 100000000;
+
 struct imgq_worker {
     imgq_env *env;
     imgq_worker_options options;
@@ -42,6 +47,7 @@ struct imgq_worker {
     iq_decoder decoder;
     iq_batcher *batcher;
     iq_runner *runner;
+    iq_reporter *reporter;
 };
 
 static imgq_status check_options(imgq_worker_options *o, imgq_error *err)
@@ -94,11 +100,31 @@ static imgq_status choose_recipe(imgq_worker *worker, imgq_error *err)
     return IMGQ_OK;
 }
 
+static imgq_status build_pipeline(imgq_worker *worker, imgq_error *err)
+{
+    const imgq_worker_options *o = &worker->options;
+    const size_t input_count = worker->decodes ? iq_recipe_input_count(&worker->recipe) : 0;
+    const iq_batcher_options batches = {.capacity = o->max_batch,
+                                        .output_count =
+                                            worker->model != NULL ? imgq_model_class_count(worker->model) : 0,
+                                        .decodes = worker->decodes,
+                                        .event_fd = worker->event_fd,
+                                        .company_ns = COMPANY_NS,
+                                        .patience_ns = PATIENCE_NS};
+    imgq_status status = iq_batcher_create(worker->env, &batches, &worker->batcher, err);
+    if (status == IMGQ_OK)
+        status = iq_runner_create(worker->env, worker->batcher, o->max_batch, input_count, worker->model,
+                                  worker->session, &worker->runner, err);
+    if (status == IMGQ_OK)
+        status = iq_reporter_create(worker->env, worker->batcher, o->max_batch, worker->model, worker->session,
+                                    &worker->tally, &worker->reporter, err);
+    return status;
+}
+
 static imgq_status build(imgq_worker *worker, imgq_error *err)
 {
     const imgq_worker_options *o = &worker->options;
     const bool runs = worker->model != NULL && o->forward_to == NULL;
-    const size_t input_count = worker->decodes ? iq_recipe_input_count(&worker->recipe) : 0;
     imgq_status status = IMGQ_OK;
     if (runs) {
         imgq_session_options session = IMGQ_SESSION_OPTIONS_INIT;
@@ -117,11 +143,7 @@ static imgq_status build(imgq_worker *worker, imgq_error *err)
                                    .fast = o->decode_fast};
     if (status != IMGQ_OK || o->forward_to != NULL)
         return status;
-    status = iq_batcher_create(worker->env, o->max_batch, input_count, worker->event_fd, &worker->batcher, err);
-    if (status == IMGQ_OK)
-        status = iq_runner_create(worker->env, worker->batcher, o->max_batch, input_count, worker->model,
-                                  worker->session, &worker->tally, &worker->runner, err);
-    return status;
+    return build_pipeline(worker, err);
 }
 
 /* The line that imgq-ctl and imgq-submit read: what this worker would answer with. */
@@ -197,9 +219,9 @@ static void *decode_main(void *user)
 {
     imgq_worker *worker = user;
     for (iq_slot *slot; (slot = iq_batcher_work(worker->batcher)) != NULL;) {
-        if (!iq_batcher_is_stale(worker->batcher, slot)) {
+        if (!iq_batcher_is_stale(worker->batcher)) {
             imgq_error why = {0};
-            slot->error.status = iq_decoder_run(&worker->decoder, slot, &why);
+            slot->error.status = iq_decoder_prepare(&worker->decoder, slot, &why);
             if (slot->error.status != IMGQ_OK)
                 slot->error = why;
         }
@@ -210,9 +232,9 @@ static void *decode_main(void *user)
 
 /* The helpers of one run. */
 typedef struct crew {
-    pthread_t decoders[DECODERS_MAX], runner;
+    pthread_t decoders[DECODERS_MAX], runner, reporter;
     size_t decoder_count;
-    bool runner_runs;
+    bool runner_runs, reporter_runs;
 } crew;
 
 static imgq_status start_crew(imgq_worker *worker, crew *hands, imgq_error *err)
@@ -227,6 +249,10 @@ static imgq_status start_crew(imgq_worker *worker, crew *hands, imgq_error *err)
         failed = iq_thread_start(&hands->runner, "imgq-run", iq_runner_main, worker->runner);
         hands->runner_runs = failed == 0;
     }
+    if (failed == 0) {
+        failed = iq_thread_start(&hands->reporter, "imgq-report", iq_reporter_main, worker->reporter);
+        hands->reporter_runs = failed == 0;
+    }
     if (failed != 0)
         return iq_fail(err, IMGQ_E_NOMEM, failed, "cannot start the worker's threads");
     return IMGQ_OK;
@@ -238,6 +264,8 @@ static void join_crew(crew *hands)
         (void)pthread_join(hands->decoders[i], NULL);
     if (hands->runner_runs)
         (void)pthread_join(hands->runner, NULL);
+    if (hands->reporter_runs)
+        (void)pthread_join(hands->reporter, NULL);
 }
 
 /* After a second stop the runner may still be telling a Redis that is away what it found: that must end, too. */
@@ -256,7 +284,7 @@ static imgq_status run_pipeline(imgq_worker *worker, const iq_shift *shift, imgq
     crew hands = {0};
     imgq_status status = start_crew(worker, &hands, err);
     if (status == IMGQ_OK)
-        status = iq_taker_loop(shift, worker->batcher, worker->options.max_batch, err);
+        status = iq_taker_loop(shift, worker->batcher, err);
     else
         iq_batcher_stop(worker->batcher);
     const bool hurried = iq_shift_stops(shift) > 1;
@@ -308,6 +336,7 @@ void imgq_worker_destroy(imgq_worker *worker)
     if (worker == NULL)
         return;
     imgq_env *env = worker->env;
+    iq_reporter_destroy(worker->reporter);
     iq_runner_destroy(worker->runner);
     iq_batcher_destroy(worker->batcher);
     imgq_session_destroy(worker->session);

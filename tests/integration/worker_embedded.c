@@ -103,6 +103,41 @@ static void a_host_runs_a_worker_and_stops_it_from_another_thread(void)
     imgq_queue_close(producer);
 }
 
+/* What waits is taken by whole batches; only the last one may be smaller. */
+static void under_load_batches_are_full(void)
+{
+    enum { LOAD = 203, BATCH = 8 };
+    static imgq_id ids[LOAD];
+    static imgq_payload payloads[LOAD];
+    imgq_error err;
+    imgq_queue *queue = open_queue("load", IMGQ_ROLE_WORKER), *producer = open_queue("load", IMGQ_ROLE_PRODUCER);
+    host it = {0};
+    pthread_t thread;
+    double shares = 0; /* an image of a batch of n is an n-th of one: these add up to the number of batches */
+    for (size_t i = 0; i < LOAD; i++)
+        payloads[i] = (imgq_payload){"photo", 5};
+    CHECK_OK(imgq_queue_submit_many(producer, payloads, LOAD, NULL, ids, NULL, &err));
+    if (!begin(&it, queue, &thread))
+        return;
+    for (size_t i = 0; i < LOAD; i++) {
+        imgq_result *result = NULL;
+        imgq_result_info info = IMGQ_RESULT_INFO_INIT;
+        if (!CHECK_OK(imgq_queue_await(producer, &ids[i], 1, 60000, &result, &err)) ||
+            !CHECK_OK(imgq_result_get_info(result, &info, &err)))
+            break;
+        CHECK(info.batch >= 1 && info.batch <= BATCH);
+        shares += 1.0 / info.batch;
+        imgq_result_destroy(result);
+    }
+    printf("%d images in %.0f batches\n", LOAD, shares);
+    CHECK(LOAD / shares >= 0.9 * BATCH);
+    imgq_worker_stop(it.worker);
+    pthread_join(thread, NULL);
+    imgq_worker_destroy(it.worker);
+    imgq_queue_close(queue);
+    imgq_queue_close(producer);
+}
+
 static void a_stop_before_the_run_is_not_forgotten(void)
 {
     imgq_error err;
@@ -168,7 +203,7 @@ static void helpers_have_names_take_no_signals_and_are_gone_afterwards(void)
         return;
     while (atomic_load(&it.calls) == 0)
         usleep(1000);
-    CHECK_EQ_INT(2, count_helpers(&open_to_signals)); /* the runner, and the handle's keeper */
+    CHECK_EQ_INT(3, count_helpers(&open_to_signals)); /* the runner, the reporter, and the handle's keeper */
     CHECK_EQ_INT(0, open_to_signals);
     imgq_worker_stop(it.worker);
     pthread_join(thread, NULL);
@@ -250,6 +285,7 @@ static void a_life_survives_every_failed_allocation(void)
 
 static const check_test tests[] = {
     CHECK_TEST(a_host_runs_a_worker_and_stops_it_from_another_thread),
+    CHECK_TEST(under_load_batches_are_full),
     CHECK_TEST(a_stop_before_the_run_is_not_forgotten),
     CHECK_TEST(helpers_have_names_take_no_signals_and_are_gone_afterwards),
     CHECK_TEST(wrong_arguments_are_refused),
