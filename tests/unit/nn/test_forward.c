@@ -149,29 +149,47 @@ static void *counting_realloc(void *user, void *ptr, size_t old_size, size_t new
     return new_size == 0 ? NULL : aligned_alloc(alignment, (new_size + alignment - 1) / alignment * alignment);
 }
 
-void a_run_allocates_nothing(void)
+static void expect_no_allocation(const small_net *small, const float *images, const char *engine, const char *precision)
 {
     atomic_size_t calls = 0;
     imgq_env *env = NULL;
     imgq_error err;
     iq_forward *forward = NULL;
-    small_net small;
-    float answer[8 * SMALL_CLASSES];
-    small_net_make(&small);
-    float *images = random_floats(8 * SMALL_INPUT);
+    float answer[IMAGES * SMALL_CLASSES];
     imgq_env_options env_options = IMGQ_ENV_OPTIONS_INIT;
     env_options.realloc_fn = counting_realloc;
     env_options.realloc_user = &calls;
     CHECK_OK(imgq_env_create(&env_options, &env, &err));
-    const iq_forward_options options = {.height = SMALL_SIDE, .width = SMALL_SIDE, .max_images = 8, .threads = 2};
-    CHECK_OK(iq_forward_create(env, &small.net, &options, &forward, &err));
-    const size_t before = atomic_load(&calls);
-    CHECK(before > 0);
-    for (size_t batch = 1; batch <= 8; batch++)
-        iq_forward_run(forward, images, batch, answer);
-    CHECK_EQ_SIZE(before, atomic_load(&calls));
+    const iq_forward_options options = {.height = SMALL_SIDE,
+                                        .width = SMALL_SIDE,
+                                        .max_images = IMAGES,
+                                        .threads = 2,
+                                        .engine = engine,
+                                        .precision = precision};
+    if (CHECK_OK(iq_forward_create(env, &small->net, &options, &forward, &err))) {
+        const size_t before = atomic_load(&calls);
+        CHECK(before > 0);
+        for (size_t batch = 1; batch <= IMAGES; batch++)
+            iq_forward_run(forward, images, batch, answer);
+        CHECK_EQ_SIZE(before, atomic_load(&calls));
+    }
     iq_forward_destroy(forward);
     imgq_env_destroy(env);
+}
+
+/* The arena of a session is all that its runs have, whatever the batch. */
+void a_run_allocates_nothing(void)
+{
+    static const char *const precisions[] = {"highest", "high", "medium"};
+    small_net small;
+    small_net_make(&small);
+    float *images = random_floats(IMAGES * SMALL_INPUT);
+    for (size_t e = 0; e < 2; e++)
+        for (size_t p = 0; p < 3; p++)
+            expect_no_allocation(&small, images, engines[e], precisions[p]);
+#if IMGQ_HAVE_OPENBLAS
+    expect_no_allocation(&small, images, "openblas", NULL);
+#endif
     free(images);
     small_net_free(&small);
 }
