@@ -64,12 +64,16 @@ static void read_folder(materials *m, const char *folder, const char *ending)
     free(list);
 }
 
-materials *materials_read(uint64_t seed)
+materials *materials_read(uint64_t seed, bool photos)
 {
     materials *m = calloc(1, sizeof *m);
     m->random = seed * 2654435761u | 1;
     read_folder(m, source_path("tests/golden"), ".jpg");
     read_folder(m, source_path("tests/golden"), ".png");
+    if (photos) {
+        read_folder(m, shared_path("images"), ".jpg");
+        read_folder(m, shared_path("images"), ".png");
+    }
     m->pictures = m->count;
     read_folder(m, source_path("tests/fuzz/corpus/fuzz_jpeg"), NULL);
     read_folder(m, source_path("tests/fuzz/corpus/fuzz_png"), NULL);

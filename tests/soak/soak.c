@@ -6,7 +6,8 @@
  *   soak network [--jobs 2000]      good images are sent to a worker with the model, which decodes and classifies
  *   both: [--seed N] [--window N] [--limit MIB]; network: [--model FILE] [--batch N] [--threads N]
  *
- * Ends with 1 if a process grew by more than the limit after the first fifth of the run, or a job went astray. */
+ * Ends with 1 if a process grew by more than the limit after the first fifth of the run, or a job failed, or the
+ * worker with the model holds more than its packed weights, its arena and 40 MiB. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 
 #include <imgq/image.h>
 #include <imgq/queue.h>
+#include <imgq/session.h>
 
+#include "import/import.h"
 #include "integration/worker_process.h"
 #include "soak/materials.h"
 #include "soak/slope.h"
@@ -23,7 +26,7 @@
 #include "support/redis_fixture.h"
 #include "support/shared.h"
 
-enum { INPUT = 224 * 224 * 3, AWAIT_MS = 120000, RESULT_TTL_MS = 10000 };
+enum { INPUT = 224 * 224 * 3, AWAIT_MS = 120000, RESULT_TTL_MS = 10000, SPARE_MIB = 40 };
 
 static const double warm_up = 0.2;
 
@@ -42,7 +45,7 @@ typedef struct soak {
     materials *materials;
     imgq_recipe recipe;
     float *input;
-    size_t sent, answered, decoded, refused, failed, astray;
+    size_t sent, answered, decoded, refused, failed;
     slope here, there;
 } soak;
 
@@ -131,6 +134,37 @@ static bool report(const soak *s, double seconds)
     return here && there && s->failed == 0;
 }
 
+/* What the library says of a session such as the worker's, in MiB. */
+static double session_mib(const soak *s)
+{
+    imgq_error err;
+    iq_weights *set = NULL;
+    imgq_model *model = NULL;
+    imgq_session *session = NULL;
+    imgq_session_options options = IMGQ_SESSION_OPTIONS_INIT;
+    imgq_session_info info = IMGQ_SESSION_INFO_INIT;
+    options.max_batch = strtoull(s->settings->batch, NULL, 10);
+    options.threads = strtoull(s->settings->threads, NULL, 10);
+    if (iq_import_open(s->env, s->settings->model, &set, &err) != IMGQ_OK ||
+        iq_model_from_weights(s->env, set, NULL, &model, &err) != IMGQ_OK ||
+        imgq_session_create(model, &options, &session, &err) != IMGQ_OK ||
+        imgq_session_get_info(session, &info, &err) != IMGQ_OK)
+        die("open the model", &err);
+    imgq_session_destroy(session);
+    imgq_model_close(model);
+    iq_weights_destroy(set);
+    return (double)(info.packed_bytes + info.arena_bytes) / (1 << 20);
+}
+
+/* Images of a megapixel at most: a worker's memory is that of its session and little else. */
+static bool report_worker(const soak *s)
+{
+    const double session = session_mib(s), beside = s->there.mib[s->there.count - 1] - session;
+    printf("%-10s packed weights and arena %.1f MiB; beside them %.1f, the limit is %d: %s\n", s->there.who, session,
+           beside, SPARE_MIB, beside <= SPARE_MIB ? "kept" : "BROKEN");
+    return beside <= SPARE_MIB;
+}
+
 static double now(void)
 {
     struct timespec at;
@@ -159,7 +193,7 @@ static void nothing_grows(void)
     imgq_error err;
     imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
     soak s = {.settings = set,
-              .materials = materials_read(set->seed),
+              .materials = materials_read(set->seed, set->network),
               .recipe = {.size = sizeof s.recipe},
               .input = malloc(INPUT * sizeof(float)),
               .here = {.who = "sender"},
@@ -174,6 +208,8 @@ static void nothing_grows(void)
     const double started = now();
     run(&s);
     CHECK(report(&s, now() - started));
+    if (set->network)
+        CHECK(report_worker(&s));
     imgq_queue_close(s.queue);
     imgq_env_destroy(s.env);
     worker_end(worker);
