@@ -254,7 +254,9 @@ int main(int argc, char **argv)
         return usage();
     set.network = strcmp(argv[1], "network") == 0;
     set.jobs = set.network ? 2000 : 100000;
-    set.model = getenv("IMGQ_MODEL") != NULL ? getenv("IMGQ_MODEL") : shared_path("models/resnet50_keras.h5");
+    char model[1024];
+    snprintf(model, sizeof model, "%s", shared_path("models/resnet50_keras.h5"));
+    set.model = getenv("IMGQ_MODEL") != NULL ? getenv("IMGQ_MODEL") : model;
     for (int i = 2; i < argc; i += 2)
         if (i + 1 == argc || !option(&set, argv[i], argv[i + 1]))
             return usage();
