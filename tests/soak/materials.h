@@ -9,7 +9,8 @@
 typedef struct materials materials;
 
 /** The project's own pictures and the seeds of its fuzzers; with them the shared folder's broken files, where they are.
- *  Ends the program if there are none. @param photos  also the shared folder's two, where they are @return owned, materials_free() */
+ *  Ends the program if there are none. @param photos  also the shared folder's two, where they are @return owned,
+ * materials_free() */
 materials *materials_read(uint64_t seed, bool photos);
 /** The next one: a file as it is, or, three times out of ten, one cut short or with some bytes changed.
  *  @param only_good  pictures that decode, as they are @return its bytes, borrowed until the next call */

@@ -13,12 +13,10 @@ void slope_sample(slope *s, double done)
     s->mib[s->count++] = (double)kib / 1024;
 }
 
-bool slope_report(const slope *s, double warm_up, double limit_mib)
+bool slope_report(const slope *s, double limit_mib)
 {
     double n = 0, sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0, most = 0;
     for (size_t i = 0; i < s->count; i++) {
-        if (s->done[i] < warm_up)
-            continue;
         n++;
         sum_x += s->done[i];
         sum_y += s->mib[i];
@@ -31,7 +29,7 @@ bool slope_report(const slope *s, double warm_up, double limit_mib)
         printf("%-10s too few samples\n", s->who);
         return false;
     }
-    const double growth = (n * sum_xy - sum_x * sum_y) / spread * (1 - warm_up);
+    const double growth = (n * sum_xy - sum_x * sum_y) / spread;
     printf(
         "%-10s RssAnon %.1f MiB on average, %.1f at most; slope after warm-up %+.3f MiB a run, the limit is %.1f: %s\n",
         s->who, sum_y / n, most, growth, limit_mib, growth <= limit_mib ? "kept" : "BROKEN");

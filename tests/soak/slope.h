@@ -17,8 +17,7 @@ typedef struct slope {
 
 /** @param done share of the run, 0..1 */
 void slope_sample(slope *s, double done);
-/** Prints one line. @param warm_up  share of the run that does not count @param limit_mib  growth that is allowed from
- *  there to the end @return whether it was kept */
-bool slope_report(const slope *s, double warm_up, double limit_mib);
+/** Prints one line. @param limit_mib  growth that is allowed from 0 to 1 @return whether it was kept */
+bool slope_report(const slope *s, double limit_mib);
 
 #endif
