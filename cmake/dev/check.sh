@@ -41,12 +41,13 @@ check() {
   [ $full -eq 0 ] || packages_install $packages_check_full
   export IMGQ_SHARED=${IMGQ_SHARED:-$(readlink -f ../shared)}
   build release -DIMGQ_TESTS=ON -DIMGQ_WERROR=ON
-  check_suite release build -LE emulated
+  check_suite release build -LE 'emulated|alone'
   build dev
   check_suite address+undefined build-dev -LE 'oracle|release'
   build tsan
   if [ $full -eq 1 ]; then
     check_suite emulated build -L emulated
+    check_suite alone build -L alone -j1
     check_suite thread build-tsan -LE 'release'
     check_fuzz 600
   else

@@ -248,12 +248,11 @@ static size_t quota_cores(const char *path)
     return (size_t)((quota + period - 1) / period);
 }
 
-/* The process's own cgroup and each one above it may hold a quota. */
-static size_t cgroup_cores(void)
+size_t iq_cgroup_cores(const char *membership, const char *root)
 {
     char line[1024], path[1200];
     size_t least = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
+    FILE *file = fopen(membership, "re");
     if (file == NULL)
         return 0;
     while (fgets(line, sizeof line, file) != NULL) {
@@ -262,7 +261,7 @@ static size_t cgroup_cores(void)
         char *group = line + 3;
         group[strcspn(group, "\n")] = '\0';
         for (;;) {
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+            snprintf(path, sizeof path, "%s%s/cpu.max", root, group);
             size_t cores = quota_cores(path);
             if (cores > 0 && (least == 0 || cores < least))
                 least = cores;
@@ -282,6 +281,6 @@ size_t iq_granted_cores(void)
     size_t cores = 1;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
         cores = (size_t)CPU_COUNT(&set);
-    size_t quota = cgroup_cores();
+    size_t quota = iq_cgroup_cores("/proc/self/cgroup", "/sys/fs/cgroup");
     return quota > 0 && quota < cores ? quota : cores;
 }

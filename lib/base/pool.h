@@ -25,6 +25,10 @@ IQ_SHARED void iq_pool_destroy(iq_pool *pool);
 /** Cores that affinity and the cgroup's CPU quota grant this process, at least 1. */
 IQ_SHARED size_t iq_granted_cores(void);
 
+/** Cores that the quotas of a cgroup (v2) and of those above it grant, rounded up; 0: none has a quota.
+ *  @param membership as /proc/self/cgroup @param root where the hierarchy is mounted */
+size_t iq_cgroup_cores(const char *membership, const char *root);
+
 /** pthread_create with all signals blocked in the new thread, and a name (15 characters kept). 0, or an errno. */
 IQ_SHARED int iq_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *user);
 

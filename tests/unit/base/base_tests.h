@@ -32,5 +32,7 @@ void a_pool_runs_each_part_once(void);
 void short_jobs_after_each_other_do_not_meet(void);
 void a_pool_of_one_needs_no_thread(void);
 void granted_cores_follow_affinity(void);
+void granted_cores_follow_every_quota_above(void);
+void a_part_that_hangs_leaves_the_others_to_all(void);
 
 #endif

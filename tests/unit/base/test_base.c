@@ -29,6 +29,8 @@ static const check_test tests[] = {
     CHECK_TEST(short_jobs_after_each_other_do_not_meet),
     CHECK_TEST(a_pool_of_one_needs_no_thread),
     CHECK_TEST(granted_cores_follow_affinity),
+    CHECK_TEST(granted_cores_follow_every_quota_above),
+    CHECK_TEST(a_part_that_hangs_leaves_the_others_to_all),
 };
 
 CHECK_MAIN("base", tests)

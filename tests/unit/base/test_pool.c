@@ -7,6 +7,10 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PARTS = 1000 };
 
@@ -107,4 +111,79 @@ void granted_cores_follow_affinity(void)
     sched_setaffinity(0, sizeof one, &one);
     CHECK_EQ_SIZE(1, iq_granted_cores());
     sched_setaffinity(0, sizeof all, &all);
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    if (!CHECK(file != NULL))
+        return;
+    fputs(text, file);
+    fclose(file);
+}
+
+void granted_cores_follow_every_quota_above(void)
+{
+    static const struct {
+        const char *outer, *inner;
+        size_t cores;
+    } cases[] = {
+        {"max 100000\n", "max 100000\n", 0},       {"400000 100000\n", "max 100000\n", 4},
+        {"400000 100000\n", "150000 100000\n", 2}, {"50000 100000\n", "800000 100000\n", 1},
+        {"nonsense\n", "300000 100000\n", 3},      {"100000 0\n", "\n", 0},
+    };
+    char root[128], outer[160], inner[192], membership[192];
+    const char *temporary = getenv("TMPDIR");
+    snprintf(root, sizeof root, "%s/imgq-cgroup-XXXXXX", temporary != NULL ? temporary : "/tmp");
+    if (!CHECK(mkdtemp(root) != NULL))
+        return;
+    snprintf(outer, sizeof outer, "%s/slice", root);
+    snprintf(inner, sizeof inner, "%s/unit", outer);
+    snprintf(membership, sizeof membership, "%s/membership", root);
+    mkdir(outer, 0700);
+    mkdir(inner, 0700);
+    write_file(root, "membership", "1:cpu:/elsewhere\n0::/slice/unit\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_file(outer, "cpu.max", cases[i].outer);
+        write_file(inner, "cpu.max", cases[i].inner);
+        CHECK_EQ_SIZE(cases[i].cores, iq_cgroup_cores(membership, root));
+    }
+    static const char *const made[] = {"slice/unit/cpu.max", "slice/unit", "slice/cpu.max", "slice", "membership", ""};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", root, made[i]);
+        CHECK_EQ_INT(0, remove(path));
+    }
+    CHECK_EQ_SIZE(0, iq_cgroup_cores(membership, root));
+}
+
+enum { HANGING_PARTS = 64 };
+
+/* A part waits until all others are done: who has it is as good as off its core. */
+static void wait_in_the_first_part(void *user, size_t part, size_t thread)
+{
+    atomic_size_t *done = user;
+    (void)thread;
+    while (part == 0 && atomic_load(done) < HANGING_PARTS - 1)
+        sched_yield();
+    atomic_fetch_add(done, 1);
+}
+
+void a_part_that_hangs_leaves_the_others_to_all(void)
+{
+    imgq_env *env = failing_env(0);
+    imgq_error err;
+    iq_pool *pool = NULL;
+    if (!CHECK_OK(iq_pool_create(env, 3, "test", &pool, &err)))
+        return;
+    for (int round = 0; round < 50; round++) {
+        atomic_size_t done = 0;
+        iq_pool_run(pool, HANGING_PARTS, wait_in_the_first_part, &done);
+        CHECK_EQ_SIZE(HANGING_PARTS, atomic_load(&done));
+    }
+    iq_pool_destroy(pool);
+    imgq_env_destroy(env);
+    CHECK_EQ_SIZE(0, failing_live_bytes());
 }

@@ -219,12 +219,16 @@ void the_callers_floating_point_mode_comes_back(void)
     small_net_free(&small);
 }
 
+/* By whichever thread computes them. */
 void denormals_are_flushed(void)
 {
     imgq_env *env = plain_env();
     imgq_error err;
     float weights[4] = {1e-20f, 1e-20f, 1e-20f, 1e-20f}, bias[1] = {0};
-    const float input[8] = {1e-20f, 1e-20f, 1e-20f, 1e-20f, 1e-20f, 1e-20f, 1e-20f, 1e-20f};
+    enum { PIXELS = 2000, RUNS = 20 };
+    static float input[PIXELS * 4], answer[PIXELS];
+    for (size_t i = 0; i < PIXELS * 4; i++)
+        input[i] = 1e-20f;
     const iq_layer layer = {.op = IQ_OP_CONV,
                             .residual = IQ_NO_VALUE,
                             .kernel = 1,
@@ -234,14 +238,20 @@ void denormals_are_flushed(void)
                             .weights = weights,
                             .bias = bias};
     const iq_net net = {.layers = &layer, .count = 1, .in_channels = 4};
-    for (size_t e = 0; e < 2; e++) {
+    for (size_t e = 0; e < 4; e++) {
         iq_forward *forward = NULL;
-        float answer[2] = {1, 1};
         const iq_forward_options options = {
-            .height = 1, .width = 2, .max_images = 1, .threads = 1, .engine = engines[e]};
+            .height = 1, .width = PIXELS, .max_images = 1, .threads = e < 2 ? 1 : 3, .engine = engines[e % 2]};
         if (CHECK_OK(iq_forward_create(env, &net, &options, &forward, &err))) {
-            iq_forward_run(forward, input, 1, answer);
-            CHECK(fpclassify(answer[0]) == FP_ZERO && fpclassify(answer[1]) == FP_ZERO);
+            size_t flushed = 0;
+            for (int run = 0; run < RUNS; run++) {
+                for (size_t p = 0; p < PIXELS; p++)
+                    answer[p] = 1;
+                iq_forward_run(forward, input, 1, answer);
+                for (size_t p = 0; p < PIXELS; p++)
+                    flushed += fpclassify(answer[p]) == FP_ZERO;
+            }
+            CHECK_EQ_SIZE((size_t)PIXELS * RUNS, flushed);
         }
         iq_forward_destroy(forward);
     }
