@@ -34,22 +34,22 @@ static void add_layers(bench_point *p)
     }
 }
 
-/* Of the units that the session computes on: tiles or bf16 products where its precision is not "highest", its own
+/* Of the units that the session computes on: bf16 products where its precision is not "highest", its own
  * instruction set under a mask, the widest for OpenBLAS, which takes what it likes, and the compiler's vectors for
  * plain loops. */
 static imgq_status measure_peak(bench *b, const bench_point *p, imgq_cpu_peak *peak, imgq_error *err)
 {
-    static const char *const reduced[] = {"amx-bf16", "avx512-bf16"};
     imgq_session_info info = IMGQ_SESSION_INFO_INIT;
     imgq_status status = imgq_session_get_info(p->session, &info, err);
     if (status != IMGQ_OK)
         return status;
+    const char *engine = imgq_session_engine(p->session), *isa = NULL;
     if (strcmp(imgq_session_precision(p->session), "highest") != 0)
-        for (size_t i = 0; i < sizeof reduced / sizeof *reduced; i++)
-            if (imgq_cpu_measure(b->env, reduced[i], p->threads, PEAK_MS, peak, err) == IMGQ_OK)
-                return IMGQ_OK;
-    const char *engine = imgq_session_engine(p->session);
-    const char *isa = strcmp(engine, "native") == 0 ? info.isa : strcmp(engine, "scalar") == 0 ? "plain" : NULL;
+        isa = "avx512-bf16";
+    else if (strcmp(engine, "native") == 0)
+        isa = info.isa;
+    else if (strcmp(engine, "scalar") == 0)
+        isa = "plain";
     return imgq_cpu_measure(b->env, isa, p->threads, PEAK_MS, peak, err);
 }
 

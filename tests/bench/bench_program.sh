@@ -16,6 +16,8 @@ for isa in avx2 scalar; do
     "$bench" --model "$model" --isa $isa --batch 1 --seconds 0.01 --rounds 1 --format json >"$work/isa-$isa" ||
         { echo "$isa: exit $?"; failed=1; }
 done
+"$bench" --model "$model" --precision medium --batch 1 --seconds 0.01 --rounds 1 --format json >"$work/medium" ||
+    { echo "medium: exit $?"; failed=1; }
 "$bench" --model "$model" --engine scalar --batch 1 --seconds 0.01 --rounds 1 --format json >"$work/plain" ||
     { echo "scalar: exit $?"; failed=1; }
 "$bench" --model "$model" --batch 1 --seconds 0.01 --rounds 1 --layers --groups >"$work/text" || { echo "text: exit $?"; failed=1; }
@@ -72,6 +74,8 @@ for isa, want in (("avx2", "avx2"), ("scalar", "plain")):
     native = p["engine"] == "native"
     check(p["peak_isa"] == want or not native, "--isa %s: the peak is %s" % (isa, p["peak_isa"]))
     check(p["isa"] == want or isa != "scalar" and not native, "--isa %s: kernels of %s" % (isa, p["isa"]))
+medium = json.loads(read("medium"))["points"][0]
+check((medium["peak_isa"] == "avx512-bf16") == (medium["precision"] == "medium"), "the peak beside bf16: %s" % medium["peak_isa"])
 check(json.loads(read("plain"))["points"][0]["peak_isa"] == "plain", "the peak beside plain loops")
 servers = [json.loads(read("server%d" % run))["points"][0]["trials"] for run in (1, 2)]
 check(len(servers[0]) == 1 and servers[0][0]["queries"] == servers[1][0]["queries"] > 0, "arrivals of one seed")
