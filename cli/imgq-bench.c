@@ -71,7 +71,8 @@ static const cli_option options[] = {
      .kind = CLI_TEXT,
      .env = "IMGQ_ISA",
      .at = AT(isa),
-     .help = "the most that the native engine may use: avx512, avx2 or scalar; all there is unless said. The peak is "
+     .help = "the most that the native engine may use: amx-bf16, avx512-bf16, avx512, avx2 or scalar; all there is "
+             "unless said. The peak is "
              "measured with what the engine then uses"},
     {.name = "step",
      .kind = CLI_FLAG,

@@ -99,7 +99,8 @@ static const cli_option options[] = {
      .env = "IMGQ_ISA",
      .at = AT(isa),
      .commands = ONLY(RUN) | ONLY(VERIFY) | ONLY(DEMO),
-     .help = "the most that the native engine may use: avx512, avx2 or scalar; all there is unless said"},
+     .help = "the most that the native engine may use: amx-bf16, avx512-bf16, avx512, avx2 or scalar; all there is "
+             "unless said"},
     {.name = "precision",
      .value = "NAME",
      .kind = CLI_TEXT,

@@ -120,13 +120,15 @@ static const cli_option options[] = {
      .value = "NAME",
      .kind = CLI_TEXT,
      .at = offsetof(settings, precision),
-     .help = "highest, high or medium; what the processor has no units for runs as highest"},
+     .help = "highest (fp32), high (three bf16 products for each of fp32, on tile units) or medium (bf16); where the "
+             "processor is no faster by it, it runs as highest"},
     {.name = "isa",
      .value = "NAME",
      .kind = CLI_TEXT,
      .env = "IMGQ_ISA",
      .at = offsetof(settings, isa),
-     .help = "the most that the native engine may use: avx512, avx2 or scalar; all there is unless said"},
+     .help = "the most that the native engine may use: amx-bf16, avx512-bf16, avx512, avx2 or scalar; all there is "
+             "unless said"},
     {.name = "lease",
      .value = "SECONDS",
      .kind = CLI_SECONDS,

@@ -13,9 +13,10 @@ extern "C" {
 
 typedef struct imgq_cpu_peak {
     size_t size;
-    const char *isa; /* "avx512", "avx2", "plain" (what the compiler makes of C vectors); static */
+    const char *isa; /* "avx512", "avx2", "plain" (what the compiler makes of C vectors), "avx512-bf16", "amx-bf16";
+                      * static */
     size_t threads;
-    double best_gflops, median_gflops; /* 1e9 fp32 operations a second on all threads, an FMA counting as two */
+    double best_gflops, median_gflops; /* 1e9 operations a second on all threads, a multiply-add counting as two */
 } imgq_cpu_peak;
 
 #ifdef __cplusplus
@@ -30,8 +31,9 @@ typedef struct imgq_cpu_peak {
 #endif
 
 /**
- * Run fp32 multiply-adds on registers alone, as fast as the processor issues them, in short samples.
- * @param isa     "avx512", "avx2", "plain"; NULL: the widest that processor and operating system grant
+ * Run multiply-adds on registers alone, as fast as the processor issues them, in short samples.
+ * @param isa     "avx512", "avx2", "plain" of fp32; "avx512-bf16", "amx-bf16" (which asks for the tile units) of bf16
+ *                products summed in fp32; NULL: the widest of fp32 that processor and operating system grant
  * @param threads 1..128; the caller is one of them
  * @param for_ms  at least three samples are taken, then more until so many milliseconds are over
  * @param out     out; out->size says how much of it the caller knows

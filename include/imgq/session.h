@@ -21,7 +21,8 @@ typedef struct imgq_session_options {
     size_t max_batch;      /* images of one run; 0: 32; at most 4096 */
     const char *engine;    /* "auto" (NULL), "scalar", "openblas", "native" */
     const char *precision; /* "highest" (NULL), "high", "medium"; see imgq_session_precision() */
-    const char *isa;       /* the most that "native" may use: "avx512", "avx2", "scalar"; NULL: all there is */
+    const char *isa;       /* the most that "native" may use: "amx-bf16", "avx512-bf16", "avx512", "avx2", "scalar";
+                            * NULL: all there is */
 } imgq_session_options;
 
 #ifdef __cplusplus
@@ -71,7 +72,8 @@ typedef struct imgq_session_info {
     uint64_t arena_bytes;  /* activations and scratch, its own */
     uint64_t packed_bytes; /* weights in the orders of all the model's sessions so far, which share them; the model has
                             * no others in memory */
-    const char *isa;       /* of imgq's own kernels in it: "avx512", "avx2", "plain" (C); "" of "scalar"; static */
+    const char *isa;       /* of imgq's own kernels in it: "amx-bf16", "avx512-bf16", "avx512", "avx2", "plain" (C); "" of
+                            * "scalar"; static */
 } imgq_session_info;
 
 /** One layer of the network, as this session computes it. */

@@ -26,4 +26,11 @@ static inline uint16_t iq_bf16_of(float value)
     return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+/** What rounding to `first` took of the value, rounded too: the two together are the value to 16 bits. */
+static inline uint16_t iq_bf16_second(float value, uint16_t first)
+{
+    /* An infinity and a NaN are one term. */
+    return (first & 0x7F80) == 0x7F80 ? 0 : iq_bf16_of(value - iq_bf16_float(first));
+}
+
 #endif

@@ -6,8 +6,13 @@
 
 #include <cpuid.h>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 /* Bits of XCR0, which says whose registers the operating system saves. */
-static const uint64_t avx_state = 0x06, avx512_state = 0xE6;
+static const uint64_t avx_state = 0x06, avx512_state = 0xE6, tile_state = 0x60000;
 
 static uint64_t granted_state(void)
 {
@@ -31,11 +36,36 @@ iq_isa iq_cpu_isa(void)
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16) ? IQ_ISA_AVX512_BF16 : IQ_ISA_AVX512;
 }
 
+/* Linux saves tiles only for processes that ask: 8 KiB more a thread. From then on all its threads may use them. */
+static bool grants_tiles(void)
+{
+#ifdef __linux__
+    enum { ARCH_REQUEST_STATE = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQUEST_STATE, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+bool iq_cpu_tiles(void)
+{
+    unsigned a, b, c, d;
+    if (iq_cpu_isa() < IQ_ISA_AVX512_BF16 || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return false;
+    const unsigned tiles = bit_AMX_TILE | bit_AMX_BF16;
+    return (d & tiles) == tiles && (granted_state() & tile_state) == tile_state && grants_tiles();
+}
+
 #else
 
 iq_isa iq_cpu_isa(void)
 {
     return IQ_ISA_SCALAR;
+}
+
+bool iq_cpu_tiles(void)
+{
+    return false;
 }
 
 #endif

@@ -14,6 +14,7 @@ static const iq_conv_kernel *const conv_kernels[] = {
     &iq_conv_bf16_winograd_4,
     &iq_conv_bf16_winograd_2,
     &iq_conv_bf16_direct,
+    &iq_conv_bf16_two,
     &iq_conv_winograd_4,
     &iq_conv_winograd_2,
     &iq_conv_direct,
@@ -32,8 +33,8 @@ static const char native[] = "native";
 
 static imgq_status choose_isa(const char *isa, iq_isa *out, imgq_error *err)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512-bf16"};
-    *out = IQ_ISA_AVX512_BF16;
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512-bf16", "amx-bf16"};
+    *out = IQ_ISA_AMX;
     if (isa == NULL || *isa == '\0')
         return IMGQ_OK;
     for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -42,7 +43,7 @@ static imgq_status choose_isa(const char *isa, iq_isa *out, imgq_error *err)
             return IMGQ_OK;
         }
     return iq_fail(err, IMGQ_E_UNSUPPORTED, 0,
-                   "instruction set '%.40s' is unknown: choose from scalar, avx2, avx512, avx512-bf16", isa);
+                   "instruction set '%.40s' is unknown: choose from scalar, avx2, avx512, avx512-bf16, amx-bf16", isa);
 }
 
 /* The plain loops stay what they are: nothing but C. */
@@ -116,27 +117,43 @@ static bool bf16_is_faster(void)
 void iq_dispatch_highest(iq_engine *engine, const char *why)
 {
     engine->precision = "highest";
+    engine->type = IQ_F32;
     engine->bf16 = NULL;
     engine->why = why;
 }
 
-void iq_dispatch_precision(const char *wanted, const char *isa, iq_engine *engine)
+/* NULL: the set serves. On tile units three products cost a fifth of fp32's one. On AVX-512's bf16 products, twice as
+ * fast as fp32's at best, they would cost one and a half: so "high" is for tile units alone. */
+static const char *why_not(const iq_bf16_set *set, bool is_high)
 {
-    iq_isa at_most;
+    if (set == NULL || (is_high && set->isa != IQ_ISA_AMX))
+        return is_high ? "it needs tile units (AMX), which are not to be had here"
+                       : "it needs bf16 products, which are not to be had here";
+    if (set->isa == IQ_ISA_AMX)
+        return iq_bf16_check(set) ? NULL : "this processor's tile units failed the check";
+    return bf16_is_faster() ? NULL : "this processor's bf16 products are no faster than fp32's";
+}
+
+void iq_dispatch_precision(const char *wanted, const char *isa, const iq_bf16_set *set, iq_engine *engine)
+{
+    iq_isa at_most = IQ_ISA_SCALAR;
     if (wanted == NULL || strcmp(wanted, "highest") == 0)
         return;
-    if (strcmp(engine->name, native) != 0)
+    const bool is_high = strcmp(wanted, "high") == 0;
+    if (strcmp(engine->name, native) != 0) {
         iq_dispatch_highest(engine, "only the native engine has others");
-    else if (strcmp(wanted, "medium") != 0)
-        iq_dispatch_highest(engine, "it needs tile units (AMX), for which there are no kernels yet");
-    else if (choose_isa(isa, &at_most, NULL) != IMGQ_OK || iq_bf16_best(at_most) == NULL)
-        iq_dispatch_highest(engine, "it needs AVX-512's bf16 products, which are not to be had here");
-    else if (!bf16_is_faster())
-        iq_dispatch_highest(engine, "this processor's bf16 products are no faster than fp32's");
-    else {
-        engine->precision = "medium";
-        engine->bf16 = iq_bf16_best(at_most);
+        return;
     }
+    if (set == NULL && choose_isa(isa, &at_most, NULL) == IMGQ_OK)
+        set = iq_bf16_best(at_most);
+    const char *why = why_not(set, is_high);
+    if (why != NULL) {
+        iq_dispatch_highest(engine, why);
+        return;
+    }
+    engine->precision = is_high ? "high" : "medium";
+    engine->type = is_high ? IQ_BF16_TWO : IQ_BF16;
+    engine->bf16 = set;
 }
 
 const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *conv)

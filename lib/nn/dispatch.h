@@ -9,8 +9,9 @@
 typedef struct iq_engine {
     const char *name;         /* static: scalar, openblas, native */
     const iq_kernel_set *set; /* native, openblas: of the machine's best instruction set; else NULL */
-    const char *precision;    /* static: highest, medium */
-    const iq_bf16_set *bf16;  /* of medium; else NULL */
+    const char *precision;    /* static: highest, high, medium */
+    iq_type type;             /* of values between layers */
+    const iq_bf16_set *bf16;  /* of high and medium; else NULL */
     const char *why;          /* it is not the precision that was wanted, for a log: static; NULL: it is */
 } iq_engine;
 
@@ -20,8 +21,9 @@ typedef struct iq_engine {
 IMGQ_CHECKED imgq_status iq_dispatch_engine(const char *wanted, const char *isa, iq_engine *engine, imgq_error *err);
 /** Makes it an engine of the wanted precision if machine and mask allow, and if that is faster here than "highest": the
  *  loops of nn/kernels/peak.h are run for some tenths of a millisecond.
- *  @param wanted "highest", NULL, "high" or "medium" @param engine as iq_dispatch_engine() made it */
-void iq_dispatch_precision(const char *wanted, const char *isa, iq_engine *engine);
+ *  @param wanted "highest", NULL, "high" or "medium" @param set NULL: the machine's @param engine as
+ * iq_dispatch_engine() made it */
+void iq_dispatch_precision(const char *wanted, const char *isa, const iq_bf16_set *set, iq_engine *engine);
 /** Back to "highest". @param why static */
 void iq_dispatch_highest(iq_engine *engine, const char *why);
 /** The engine's way to compute this convolution: the first of the table that fits. For values of IQ_F32 never NULL. */

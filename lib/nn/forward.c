@@ -142,14 +142,15 @@ static void pool_part(void *user, size_t part, size_t thread)
             .out_step = run->out->step,
             .set = run->forward->engine.set,
             .bf16 = run->forward->engine.bf16,
+            .two = run->in->type == IQ_BF16_TWO,
         };
-        if (run->in->type == IQ_BF16)
+        if (run->in->type != IQ_F32)
             iq_bf16_max_pool(&shape, (const void *)run->input, (void *)run->output, part, 1);
         else
             iq_max_pool(&shape, run->input, run->output, part, 1);
-    } else if (run->in->type == IQ_BF16) {
-        iq_bf16_global_average((const void *)run->input, run->in->step, run->output, run->in->height * run->in->width,
-                               run->in->channels, part, 1);
+    } else if (run->in->type != IQ_F32) {
+        iq_bf16_global_average((const void *)run->input, run->in->step, run->in->type == IQ_BF16_TWO, run->output,
+                               run->in->height * run->in->width, run->in->channels, part, 1);
     } else {
         iq_global_average(run->input, run->in->step, run->output, run->in->height * run->in->width, run->in->channels,
                           part, 1);
@@ -354,8 +355,7 @@ static size_t scratch_floats(const iq_forward *forward, size_t group)
 static imgq_status plan_values(iq_forward *forward, const iq_net *net, const iq_forward_options *options,
                                imgq_error *err)
 {
-    const iq_plan_style native = {
-        .type = forward->engine.bf16 != NULL ? IQ_BF16 : IQ_F32, .gap = PIXEL_GAP, .single_pixels = SINGLE_PIXELS};
+    const iq_plan_style native = {.type = forward->engine.type, .gap = PIXEL_GAP, .single_pixels = SINGLE_PIXELS};
     iq_plan_release(forward->env, &forward->plan);
     return iq_plan_create(forward->env, net, options->height, options->width,
                           forward->engine.set != NULL ? &native : NULL, &forward->plan, err);
@@ -399,7 +399,7 @@ imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward
     if (status == IMGQ_OK)
         status = iq_pool_create(env, options->threads, "imgq-forward", &forward->pool, err);
     if (status == IMGQ_OK) {
-        iq_dispatch_precision(options->precision, options->isa, &forward->engine);
+        iq_dispatch_precision(options->precision, options->isa, options->bf16, &forward->engine);
         status = plan_forward(forward, net, options, group, err);
     }
     if (status == IMGQ_OK)
@@ -429,7 +429,8 @@ const char *iq_forward_isa(const iq_forward *forward)
     static const char *const names[] = {[IQ_ISA_SCALAR] = "plain",
                                         [IQ_ISA_AVX2] = "avx2",
                                         [IQ_ISA_AVX512] = "avx512",
-                                        [IQ_ISA_AVX512_BF16] = "avx512-bf16"};
+                                        [IQ_ISA_AVX512_BF16] = "avx512-bf16",
+                                        [IQ_ISA_AMX] = "amx-bf16"};
     if (forward->engine.bf16 != NULL)
         return names[forward->engine.bf16->isa];
     return forward->engine.set != NULL ? names[forward->engine.set->isa] : "";

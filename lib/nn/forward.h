@@ -11,13 +11,14 @@
 typedef struct iq_forward iq_forward;
 
 typedef struct iq_forward_options {
-    size_t height, width;  /* of the input */
-    size_t max_images;     /* of one run; at least 1 */
-    size_t threads;        /* at least 1 */
-    const char *engine;    /* NULL: the best */
-    const char *precision; /* "highest" (NULL), "high", "medium" */
-    const char *isa;       /* the most that the native engine may use, NULL: the machine's best */
-    iq_packs *packs;       /* shared by all passes over the net, borrowed; NULL: the pass makes its own */
+    size_t height, width;    /* of the input */
+    size_t max_images;       /* of one run; at least 1 */
+    size_t threads;          /* at least 1 */
+    const char *engine;      /* NULL: the best */
+    const char *precision;   /* "highest" (NULL), "high", "medium" */
+    const iq_bf16_set *bf16; /* tests: of high and medium, whatever the machine has; else NULL */
+    const char *isa;         /* the most that the native engine may use, NULL: the machine's best */
+    iq_packs *packs;         /* shared by all passes over the net, borrowed; NULL: the pass makes its own */
 } iq_forward_options;
 
 /** @param net borrowed while the pass lives @param out owned, iq_forward_destroy()
@@ -27,8 +28,8 @@ IMGQ_CHECKED imgq_status iq_forward_create(imgq_env *env, const iq_net *net, con
 /** Floats that the last layer makes of one image. */
 size_t iq_forward_answer_floats(const iq_forward *forward);
 const char *iq_forward_engine(const iq_forward *forward); /* static */
-/** The instruction set of its own kernels: "avx512-bf16", "avx512", "avx2", "plain"; "" of the scalar engine, which has
- * none. Static. */
+/** The instruction set of its own kernels: "amx-bf16", "avx512-bf16", "avx512", "avx2", "plain"; "" of the scalar
+ * engine, which has none. Static. */
 const char *iq_forward_isa(const iq_forward *forward);
 /** The one that it became, and if that is not the one that was wanted, why; both static, the latter else NULL. */
 const char *iq_forward_precision(const iq_forward *forward, const char **why);

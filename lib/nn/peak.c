@@ -23,7 +23,7 @@ static const iq_peak_kernel *const kernels[] = {
 #endif
     &iq_peak_plain,
 #if defined(__x86_64__)
-    &iq_peak_avx512_bf16, /* behind one that is always there: only for those who ask */
+    &iq_peak_avx512_bf16, &iq_peak_amx, /* behind one that is always there: only for those who ask */
 #endif
 };
 

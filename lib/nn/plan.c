@@ -91,7 +91,7 @@ static void choose_steps(iq_plan *plan, const iq_plan_style *style)
         const bool has_gap = v > 0 && v < plan->net.count && value->channels * bytes >= GAP_BYTES_MIN &&
                              value->height * value->width > 1;
         value->step = value->channels + (has_gap ? style->gap / bytes : 0);
-        if (value->type == IQ_BF16)
+        if (value->type != IQ_F32)
             value->step += value->step % 2;
     }
 }

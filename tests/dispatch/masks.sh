@@ -14,6 +14,18 @@ if has avx2 && has fma; then
         chosen "--isa avx512" native avx512 -- --isa avx512
         castle_digits avx512 -- --isa avx512
         same avx512 avx2 "AVX-512 and AVX2"
+        if has avx512_bf16 && ! has amx_bf16; then
+            precise="\"precision\":\"medium\""
+            castle_digits medium -- --precision medium
+            grep -q "$precise" "$work/json" || complain "medium is not medium: $(head -c 300 "$work/json")"
+            castle_digits masked -- --precision medium --isa avx512
+            grep -q "$precise" "$work/json" && complain "medium under a mask that leaves no bf16"
+            same avx512 masked "AVX-512 and medium under its mask"
+        fi
+        if ! has amx_bf16; then
+            castle_digits high -- --precision high
+            same avx512 high "AVX-512 and high without tile units"
+        fi
     else
         chosen "no mask" native avx2 --
         echo "this processor has no AVX-512"

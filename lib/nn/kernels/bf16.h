@@ -20,11 +20,14 @@ typedef struct iq_bf16_tile {
     const float *bias;           /* cols floats, or NULL */
     const uint16_t *residual[2]; /* added before the ReLU; [0] NULL: none */
     size_t residual_step;
-    uint16_t *output[2]; /* rounded to nearest even */
-    float *sums[2];      /* not NULL: the bare sums go there instead, and there is neither residual nor ReLU */
-    size_t out_step;     /* elements of the one that is written */
+    size_t residual_plane; /* not 0: so far behind are its second terms */
+    uint16_t *output[2];   /* rounded to nearest even */
+    size_t out_plane;      /* not 0: what the rounding took is rounded too, and written so far behind */
+    float *sums[2];        /* not NULL: the bare sums go there instead, and there is neither residual nor ReLU */
+    size_t out_step;       /* elements of the one that is written */
     bool relu;
     const void *next; /* tap_count x depth cache lines to be fetched meanwhile; any address will do */
+    uint32_t *shape;  /* the caller's, 0 before the first tile: what the tile unit is configured for until done() */
 } iq_bf16_tile;
 
 typedef void (*iq_bf16_tile_fn)(const iq_bf16_tile *tile);
@@ -36,7 +39,9 @@ typedef struct iq_bf16_set {
     iq_isa isa;
     size_t cols;                       /* output channels of a tile */
     iq_bf16_tile_fn tile[IQ_TILE + 1]; /* [n]: a tile of n pixels; 1..IQ_RUN + 1 and IQ_TILE are there */
-    size_t lanes;                      /* the transforms below want channels in multiples of it */
+    bool has_planes;                   /* tiles know residual_plane and out_plane */
+    void (*done)(void);                /* after a thread's last tile, NULL: nothing */
+    size_t lanes;                      /* the transforms below want channels in multiples of it; 0: there are none */
     /** Winograd's transforms, as in iq_kernel_set: sums in fp32, points rounded to bf16 before the product. */
     void (*winograd_in[2])(const uint16_t *const *pixels, size_t channels, uint16_t *out, size_t point_step);
     void (*winograd_out[2])(const float *points, size_t point_step, size_t channels, const float *bias, bool relu,
@@ -47,7 +52,10 @@ typedef struct iq_bf16_set {
     void (*narrow)(const float *values, size_t count, uint16_t *out);
 } iq_bf16_set;
 
-/** The best set that the machine runs and the mask allows, or NULL. */
+/** The best set that the machine runs and the mask allows, or NULL. Asks the operating system for the tile units if the
+ *  processor has them and the mask allows them. */
 const iq_bf16_set *iq_bf16_best(iq_isa at_most);
+/** Whether its tiles compute what they should, on small whole numbers, whose sums are exact in any order. */
+bool iq_bf16_check(const iq_bf16_set *set);
 
 #endif

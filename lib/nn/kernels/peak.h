@@ -12,6 +12,7 @@ typedef struct iq_peak_kernel {
     float (*run)(size_t turns); /* the sum of all registers, so that no compiler leaves the work out */
 } iq_peak_kernel;
 
+extern const iq_peak_kernel iq_peak_amx; /* of bf16 products on tiles; iq_cpu_tiles() is asked */
 extern const iq_peak_kernel iq_peak_avx512;
 extern const iq_peak_kernel iq_peak_avx512_bf16; /* of bf16 products, summed in fp32 */
 extern const iq_peak_kernel iq_peak_avx2;

@@ -82,6 +82,7 @@ extern const iq_conv_kernel iq_conv_winograd_2;
 extern const iq_conv_kernel iq_conv_winograd_4;
 /* And on values of bf16; they want conv->bf16 too. */
 extern const iq_conv_kernel iq_conv_bf16_direct;
+extern const iq_conv_kernel iq_conv_bf16_two; /* on values of IQ_BF16_TWO */
 extern const iq_conv_kernel iq_conv_bf16_winograd_2;
 extern const iq_conv_kernel iq_conv_bf16_winograd_4;
 

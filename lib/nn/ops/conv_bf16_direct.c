@@ -1,5 +1,6 @@
 /* Convolution of bf16 values as sums over taps and pairs of channels: activations are read where they lie, or, where
- * windows see the border, or the input is of floats, from a copy with a border of zeros. */
+ * windows see the border, or the input is of floats, from a copy with a border of zeros. Values of two terms each are
+ * three such sums in one. */
 #include "nn/bf16.h"
 #include "nn/ops/conv.h"
 
@@ -7,6 +8,7 @@
 
 enum {
     TAPS_SIDE_MAX = 16,
+    PRODUCTS_MAX = 3,
     LINE_BYTES = 64,             /* of the cache */
     BLOCK_BYTES = 400 * 1024,    /* of all pixels that stay in the second level's cache while all weights pass by */
     RESIDENT_BYTES = 256 * 1024, /* weights so small stay there instead, and blocks are one tile */
@@ -21,7 +23,7 @@ typedef struct grid {
     size_t lines_per_image, width; /* of the output */
     size_t image_step, line_step, pixel_step;
     size_t tap_count, depth; /* depth in pairs */
-    ptrdiff_t taps[TAPS_SIDE_MAX * TAPS_SIDE_MAX];
+    ptrdiff_t taps[PRODUCTS_MAX * TAPS_SIDE_MAX * TAPS_SIDE_MAX];
 } grid;
 
 typedef struct split {
@@ -37,7 +39,20 @@ typedef struct run {
 
 static bool reads_in_place(const iq_conv *conv)
 {
-    return conv->kernel == 1 && conv->pad == 0 && conv->in_type == IQ_BF16;
+    return conv->kernel == 1 && conv->pad == 0 && conv->in_type != IQ_F32;
+}
+
+/* Two terms: both factors are sums of two, and three of the four products count: first x first, first x second,
+ * second x first. Each is a tap of its own. */
+static size_t products_of(const iq_conv *conv)
+{
+    return conv->out_type == IQ_BF16_TWO ? PRODUCTS_MAX : 1;
+}
+
+/* 16-bit elements of one of an output's or input's elements. */
+static size_t terms_of(const iq_conv *conv)
+{
+    return conv->out_type == IQ_BF16_TWO ? 2 : 1;
 }
 
 /* Such a convolution knows no lines: all pixels of all images are one. */
@@ -49,12 +64,24 @@ static bool is_flat(const iq_conv *conv)
 static bool direct_fits(const iq_conv *conv)
 {
     return conv->bf16 != NULL && conv->kernel <= TAPS_SIDE_MAX && conv->out_type == IQ_BF16 &&
-           (conv->in_type == IQ_F32 || conv->in_channels % 2 == 0);
+           (conv->in_type == IQ_F32 || (conv->in_type == IQ_BF16 && conv->in_channels % 2 == 0));
+}
+
+static bool two_fits(const iq_conv *conv)
+{
+    return conv->bf16 != NULL && conv->bf16->has_planes && conv->kernel <= TAPS_SIDE_MAX &&
+           conv->out_type == IQ_BF16_TWO &&
+           (conv->in_type == IQ_F32 || (conv->in_type == IQ_BF16_TWO && conv->in_channels % 2 == 0));
 }
 
 static const char *direct_algorithm(const iq_conv *conv)
 {
     return reads_in_place(conv) ? "bf16 direct" : "bf16 border + direct";
+}
+
+static const char *two_algorithm(const iq_conv *conv)
+{
+    return reads_in_place(conv) ? "2 x bf16 direct" : "2 x bf16 border + direct";
 }
 
 /* Whether a line of a window is one stretch: pixels without a gap, and every window's begins at a pair. */
@@ -74,6 +101,12 @@ static size_t bordered_line(const iq_conv *conv)
     return ((conv->in_width + 2 * conv->pad) * bordered_step(conv) + 1) / 2 * 2;
 }
 
+/* First terms of a line, then the second ones. */
+static size_t bordered_line_terms(const iq_conv *conv)
+{
+    return bordered_line(conv) * terms_of(conv);
+}
+
 static size_t bordered_lines(const iq_conv *conv)
 {
     return conv->in_height + 2 * conv->pad;
@@ -90,11 +123,23 @@ static size_t stretch_depth(const iq_conv *conv)
     return iq_conv_depth(conv) / stretch_count(conv);
 }
 
+/* All taps of the window, once for each product. */
+static void set_taps(const iq_conv *conv, grid *g, size_t line, size_t step, size_t plane)
+{
+    const size_t products = products_of(conv), per_line = stretch_count(conv) / conv->kernel;
+    for (size_t y = 0; y < conv->kernel; y++)
+        for (size_t x = 0; x < per_line; x++)
+            for (size_t p = 0; p < products; p++)
+                g->taps[(y * per_line + x) * products + p] =
+                    (ptrdiff_t)(y * line + x * step + (p == PRODUCTS_MAX - 1 ? plane : 0));
+}
+
 static grid grid_of(const iq_conv *conv, const void *bordered)
 {
+    const size_t terms = terms_of(conv);
     grid g = {.lines_per_image = conv->out_height,
               .width = conv->out_width,
-              .tap_count = stretch_count(conv),
+              .tap_count = stretch_count(conv) * products_of(conv),
               .depth = (stretch_depth(conv) + 1) / 2};
     if (is_flat(conv)) {
         g.lines_per_image = 1;
@@ -102,19 +147,18 @@ static grid grid_of(const iq_conv *conv, const void *bordered)
     }
     if (reads_in_place(conv)) {
         g.input = (const void *)conv->input;
-        g.pixel_step = conv->stride * conv->in_step;
-        g.line_step = conv->stride * conv->in_width * conv->in_step;
-        g.image_step = conv->in_height * conv->in_width * conv->in_step;
+        g.pixel_step = conv->stride * conv->in_step * terms;
+        g.line_step = conv->stride * conv->in_width * conv->in_step * terms;
+        g.image_step = conv->in_height * conv->in_width * conv->in_step * terms;
+        set_taps(conv, &g, 0, 0, conv->in_step);
         return g;
     }
-    const size_t step = bordered_step(conv), line = bordered_line(conv), per_line = g.tap_count / conv->kernel;
+    const size_t step = bordered_step(conv), line = bordered_line_terms(conv);
     g.input = bordered;
     g.pixel_step = conv->stride * step;
     g.line_step = conv->stride * line;
     g.image_step = bordered_lines(conv) * line;
-    for (size_t y = 0; y < conv->kernel; y++)
-        for (size_t x = 0; x < per_line; x++)
-            g.taps[y * per_line + x] = (ptrdiff_t)(y * line + x * step);
+    set_taps(conv, &g, line, step, bordered_line(conv));
     return g;
 }
 
@@ -164,10 +208,10 @@ static size_t direct_parts(const iq_conv *conv, size_t phase)
 /* The last stretch may be read one element too far. */
 static size_t direct_shared_floats(const iq_conv *conv)
 {
-    return reads_in_place(conv) ? 0 : conv->images * bordered_lines(conv) * bordered_line(conv) / 2 + 1;
+    return reads_in_place(conv) ? 0 : conv->images * bordered_lines(conv) * bordered_line_terms(conv) / 2 + 1;
 }
 
-static void copy_pixels(const iq_conv *conv, size_t first, size_t pixels, uint16_t *out, size_t step)
+static void copy_pixels(const iq_conv *conv, size_t first, size_t pixels, size_t term, uint16_t *out, size_t step)
 {
     const size_t channels = conv->in_channels;
     if (conv->in_type == IQ_F32) {
@@ -177,29 +221,46 @@ static void copy_pixels(const iq_conv *conv, size_t first, size_t pixels, uint16
             conv->bf16->narrow(in + x * conv->in_step, dense ? pixels * channels : channels, out + x * step);
         return;
     }
-    const uint16_t *in = (const uint16_t *)(const void *)conv->input + first * conv->in_step;
+    const size_t in_step = conv->in_step * terms_of(conv);
+    const uint16_t *in = (const uint16_t *)(const void *)conv->input + first * in_step + term * conv->in_step;
     for (size_t x = 0; x < pixels; x++)
-        memcpy(out + x * step, in + x * conv->in_step, channels * sizeof *out);
+        memcpy(out + x * step, in + x * in_step, channels * sizeof *out);
+}
+
+/* The second terms of floats whose first ones are there. */
+static void copy_second(const iq_conv *conv, size_t first, size_t pixels, const uint16_t *terms, uint16_t *out,
+                        size_t step)
+{
+    const float *in = conv->input + first * conv->in_step;
+    for (size_t x = 0; x < pixels; x++)
+        for (size_t c = 0; c < conv->in_channels; c++)
+            out[x * step + c] = iq_bf16_second(in[x * conv->in_step + c], terms[x * step + c]);
 }
 
 /* One line of one image. */
 static void copy_line(const iq_conv *conv, size_t index, uint16_t *bordered)
 {
     const size_t step = bordered_step(conv), line = bordered_line(conv), y = index % bordered_lines(conv);
-    uint16_t *out = bordered + index * line;
+    const size_t whole = bordered_line_terms(conv);
+    uint16_t *out = bordered + index * whole;
     if (index + 1 == conv->images * bordered_lines(conv))
-        memset(out + line, 0, 2 * sizeof *out);
+        memset(out + whole, 0, 2 * sizeof *out);
     if (y < conv->pad || y - conv->pad >= conv->in_height) {
-        memset(out, 0, line * sizeof *out);
+        memset(out, 0, whole * sizeof *out);
         return;
     }
     const size_t from = (index / bordered_lines(conv) * conv->in_height + y - conv->pad) * conv->in_width;
     const size_t left = conv->pad * step, pixels = conv->in_width * step;
-    memset(out, 0, left * sizeof *out);
-    if (step != conv->in_channels)
-        memset(out + left, 0, pixels * sizeof *out);
-    copy_pixels(conv, from, conv->in_width, out + left, step);
-    memset(out + left + pixels, 0, (line - left - pixels) * sizeof *out);
+    for (size_t term = 0; term < terms_of(conv); term++, out += line) {
+        memset(out, 0, left * sizeof *out);
+        if (step != conv->in_channels)
+            memset(out + left, 0, pixels * sizeof *out);
+        if (term == 1 && conv->in_type == IQ_F32)
+            copy_second(conv, from, conv->in_width, out + left - line, out + left, step);
+        else
+            copy_pixels(conv, from, conv->in_width, term, out + left, step);
+        memset(out + left + pixels, 0, (line - left - pixels) * sizeof *out);
+    }
 }
 
 static void find_runs(const grid *g, size_t runs_per_line, size_t first, size_t count, run *runs)
@@ -217,7 +278,7 @@ static void find_runs(const grid *g, size_t runs_per_line, size_t first, size_t 
 static void narrow_tile(const iq_conv *conv, iq_bf16_tile *tile, const run *runs, size_t count, size_t col)
 {
     _Alignas(64) float aside[IQ_TILE * 64];
-    const size_t cols = conv->bf16->cols, wanted = conv->out_channels - col;
+    const size_t cols = conv->bf16->cols, wanted = conv->out_channels - col, terms = terms_of(conv);
     const uint16_t *residual = (const void *)conv->residual;
     uint16_t *output = (void *)conv->output;
     tile->sums[0] = aside;
@@ -228,9 +289,16 @@ static void narrow_tile(const iq_conv *conv, iq_bf16_tile *tile, const run *runs
         const size_t pixel = i < IQ_RUN ? runs[0].pixel + i : runs[1].pixel + i - IQ_RUN;
         for (size_t c = 0; c < wanted; c++) {
             float value = aside[i * cols + c];
-            if (residual != NULL)
-                value += iq_bf16_float(residual[pixel * conv->residual_step + col + c]);
-            output[pixel * conv->out_step + col + c] = iq_bf16_of(conv->relu && 0.0f > value ? 0.0f : value);
+            if (residual != NULL) {
+                const uint16_t *added = residual + pixel * conv->residual_step * terms + col + c;
+                value += terms == 2 ? iq_bf16_float(added[0]) + iq_bf16_float(added[conv->residual_step])
+                                    : iq_bf16_float(added[0]);
+            }
+            value = conv->relu && 0.0f > value ? 0.0f : value;
+            uint16_t *out = output + pixel * conv->out_step * terms + col + c;
+            out[0] = iq_bf16_of(value);
+            if (terms == 2)
+                out[conv->out_step] = iq_bf16_second(value, out[0]);
         }
     }
 }
@@ -244,16 +312,19 @@ static void one_tile(const iq_conv *conv, iq_bf16_tile *tile, const run *runs, s
         narrow_tile(conv, tile, runs, count, col);
         return;
     }
+    const size_t terms = terms_of(conv);
     const uint16_t *residual = (const void *)conv->residual;
     uint16_t *output = (void *)conv->output;
     tile->sums[0] = tile->sums[1] = NULL;
     tile->relu = conv->relu;
-    tile->residual_step = conv->residual_step;
-    tile->residual[0] = residual != NULL ? residual + runs[0].pixel * conv->residual_step + col : NULL;
-    tile->residual[1] = residual != NULL ? residual + runs[last].pixel * conv->residual_step + col : NULL;
-    tile->output[0] = output + runs[0].pixel * conv->out_step + col;
-    tile->output[1] = output + runs[last].pixel * conv->out_step + col;
-    tile->out_step = conv->out_step;
+    tile->residual_step = conv->residual_step * terms;
+    tile->residual_plane = terms == 2 ? conv->residual_step : 0;
+    tile->residual[0] = residual != NULL ? residual + runs[0].pixel * tile->residual_step + col : NULL;
+    tile->residual[1] = residual != NULL ? residual + runs[last].pixel * tile->residual_step + col : NULL;
+    tile->out_step = conv->out_step * terms;
+    tile->out_plane = terms == 2 ? conv->out_step : 0;
+    tile->output[0] = output + runs[0].pixel * tile->out_step + col;
+    tile->output[1] = output + runs[last].pixel * tile->out_step + col;
     conv->bf16->tile[count](tile);
 }
 
@@ -265,12 +336,13 @@ typedef struct ahead {
 
 static ahead next_block(const iq_conv *conv, const split *s, size_t pixel)
 {
+    const size_t bytes = iq_type_bytes(conv->out_type);
     ahead a = {0};
     if (pixel >= iq_conv_rows(conv))
         return a;
-    a.residual = conv->residual != NULL ? (const uint8_t *)conv->residual + pixel * conv->residual_step * 2 : NULL;
-    a.output = (const uint8_t *)conv->output + pixel * conv->out_step * 2;
-    a.lines = s->block_runs * IQ_RUN * conv->out_step * 2 / LINE_BYTES;
+    a.residual = conv->residual != NULL ? (const uint8_t *)conv->residual + pixel * conv->residual_step * bytes : NULL;
+    a.output = (const uint8_t *)conv->output + pixel * conv->out_step * bytes;
+    a.lines = s->block_runs * IQ_RUN * conv->out_step * bytes / LINE_BYTES;
     return a;
 }
 
@@ -306,7 +378,9 @@ static void direct_run(const iq_conv *conv, size_t phase, size_t part, const iq_
     const size_t from = part % s.panel_parts * s.part_panels;
     const size_t to = s.panels - from < s.part_panels ? s.panels : from + s.part_panels;
     const uint16_t *panels = panels_of(conv, s.panels);
-    iq_bf16_tile tile = {.in_step = g.pixel_step, .taps = g.taps, .tap_count = g.tap_count, .depth = g.depth};
+    uint32_t shape = 0;
+    iq_bf16_tile tile = {
+        .in_step = g.pixel_step, .taps = g.taps, .tap_count = g.tap_count, .depth = g.depth, .shape = &shape};
     const ahead next = next_block(conv, &s, runs[count - 1].pixel + runs[count - 1].count);
     size_t spare = 0; /* lines of it so far */
     for (size_t p = from; p < to; p++) {
@@ -330,29 +404,35 @@ static void direct_run(const iq_conv *conv, size_t phase, size_t part, const iq_
             r += pair ? 2 : 1;
         }
     }
+    if (conv->bf16->done != NULL)
+        conv->bf16->done();
 }
 
 static size_t direct_packed_floats(const iq_conv *conv)
 {
-    const size_t pairs = stretch_count(conv) * ((stretch_depth(conv) + 1) / 2);
+    const size_t pairs = stretch_count(conv) * products_of(conv) * ((stretch_depth(conv) + 1) / 2);
     return iq_divide_up(conv->out_channels, conv->bf16->cols) * conv->bf16->cols * (1 + pairs);
 }
 
-/* The biases, then panels of [stretch][pair][cols][2]; what does not exist is zeros. */
+/* The biases, then panels of [stretch][product][pair][cols][2]; what does not exist is zeros. The second product is
+ * that of the weights' second terms. */
 static void direct_pack(const iq_conv *conv, float *packed)
 {
     const size_t cols = conv->bf16->cols, panels = iq_divide_up(conv->out_channels, cols);
-    const size_t stretches = stretch_count(conv), depth = stretch_depth(conv);
+    const size_t stretches = stretch_count(conv), depth = stretch_depth(conv), products = products_of(conv);
     memset(packed, 0, direct_packed_floats(conv) * sizeof *packed);
     memcpy(packed, conv->bias, conv->out_channels * sizeof *packed);
     uint16_t *out = (void *)(packed + panels * cols);
     for (size_t p = 0; p < panels; p++) {
         const size_t left = conv->out_channels - p * cols, wanted = left < cols ? left : cols;
-        for (size_t s = 0; s < stretches; s++, out += (depth + 1) / 2 * cols * 2)
+        for (size_t s = 0; s < stretches * products; s++, out += (depth + 1) / 2 * cols * 2)
             for (size_t d = 0; d < depth; d++) {
-                const float *from = conv->weights + (s * depth + d) * conv->out_channels + p * cols;
-                for (size_t c = 0; c < wanted; c++)
-                    out[(d / 2 * cols + c) * 2 + d % 2] = iq_bf16_of(from[c]);
+                const float *from = conv->weights + (s / products * depth + d) * conv->out_channels + p * cols;
+                uint16_t *to = out + d / 2 * cols * 2 + d % 2;
+                for (size_t c = 0; c < wanted; c++) {
+                    const uint16_t first = iq_bf16_of(from[c]);
+                    to[2 * c] = s % products == 1 ? iq_bf16_second(from[c], first) : first;
+                }
             }
     }
 }
@@ -362,6 +442,19 @@ const iq_conv_kernel iq_conv_bf16_direct = {
     .type = IQ_BF16,
     .algorithm = direct_algorithm,
     .fits = direct_fits,
+    .phases = direct_phases,
+    .parts = direct_parts,
+    .shared_floats = direct_shared_floats,
+    .packed_floats = direct_packed_floats,
+    .pack = direct_pack,
+    .run = direct_run,
+};
+
+const iq_conv_kernel iq_conv_bf16_two = {
+    .engine = "native",
+    .type = IQ_BF16_TWO,
+    .algorithm = two_algorithm,
+    .fits = two_fits,
     .phases = direct_phases,
     .parts = direct_parts,
     .shared_floats = direct_shared_floats,

@@ -44,8 +44,8 @@ static shape shape_of(const iq_conv *conv, size_t tile)
 
 static bool can_do(const iq_conv *conv)
 {
-    return conv->bf16 != NULL && conv->in_type == IQ_BF16 && conv->out_type == IQ_BF16 && conv->kernel == 3 &&
-           conv->stride == 1 && conv->residual == NULL && conv->in_channels <= CHANNELS_MAX &&
+    return conv->bf16 != NULL && conv->bf16->lanes != 0 && conv->in_type == IQ_BF16 && conv->out_type == IQ_BF16 &&
+           conv->kernel == 3 && conv->stride == 1 && conv->residual == NULL && conv->in_channels <= CHANNELS_MAX &&
            conv->in_channels % conv->bf16->lanes == 0 && conv->out_channels % conv->bf16->cols == 0;
 }
 

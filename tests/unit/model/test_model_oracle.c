@@ -3,8 +3,11 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "model/model.h"
 #include "model/weights.h"
+#include "nn/forward.h"
 #include "nn/ops/softmax.h"
+#include "unit/nn/amx_emulated.h"
 
 #include "support/check.h"
 #include "support/shared.h"
@@ -210,6 +213,133 @@ static void as_v1_every_image_is_answered_as_by_the_oracle(void)
         if (is_here(model, &ways[w]))
             compare_v1(model, &ways[w]);
     imgq_model_close(model);
+}
+
+/* How far one way to compute is off, over a whole oracle. */
+typedef struct score {
+    size_t images, first_agrees, five_in_order;
+    double worst; /* error of a probability that the oracle names */
+} score;
+
+static void add_score(score *s, const iq_json *entry, const float *probs)
+{
+    imgq_prediction top[TOP];
+    bool in_order = imgq_topk(probs, CLASSES, top, TOP) == TOP;
+    size_t i = 0;
+    for (const iq_json *want = iq_json_first(iq_json_get(entry, "top5")); want != NULL && i < TOP;
+         want = iq_json_next(want), i++) {
+        const size_t class_id = (size_t)number(want, "index");
+        const double error = fabs(number(want, "probability") - (double)probs[class_id]);
+        s->worst = error > s->worst || isnan(error) ? error : s->worst;
+        if (i == 0)
+            s->first_agrees += top[0].class_id == class_id;
+        in_order = in_order && top[i].class_id == class_id;
+    }
+    s->five_in_order += in_order;
+    s->images++;
+}
+
+/* Every `every`th image of an oracle. */
+static score score_of(imgq_model *model, const char *oracle_name, size_t every, iq_forward *forward)
+{
+    score s = {0};
+    iq_json *oracle = read_oracle(oracle_name);
+    const iq_json *files = iq_json_get(oracle, "files");
+    float *image = malloc(INPUT * sizeof *image), probs[CLASSES];
+    for (size_t i = 0; i < iq_json_count(files) && forward != NULL; i += every) {
+        const iq_json *entry = iq_json_at(files, i);
+        if (!prepare(iq_json_text(iq_json_get(entry, "file")), imgq_model_recipe(model), image))
+            continue;
+        iq_forward_run(forward, image, 1, probs);
+        iq_softmax(probs, CLASSES);
+        add_score(&s, entry, probs);
+    }
+    free(image);
+    iq_json_free(oracle);
+    return s;
+}
+
+static score score_precision(imgq_model *model, const char *oracle, size_t every, const char *precision,
+                             const iq_bf16_set *set, const char **ran)
+{
+    static const char none[] = "";
+    imgq_error err = {0};
+    iq_forward *forward = NULL;
+    const iq_forward_options options = {.height = 224,
+                                        .width = 224,
+                                        .max_images = 1,
+                                        .threads = 2,
+                                        .precision = precision,
+                                        .bf16 = set,
+                                        .packs = iq_model_packs(model)};
+    const char *why = NULL;
+    *ran = none;
+    if (CHECK_OK(iq_forward_create(env, iq_model_net(model), &options, &forward, &err)))
+        *ran = iq_forward_precision(forward, &why);
+    if (why != NULL)
+        fprintf(stderr, "%s is %s here: %s\n", precision, *ran, why);
+    const score s = score_of(model, oracle, every, forward);
+    fprintf(stderr, "%s (%s, %s): %zu images, first class agrees on %zu, five in order on %zu, worst error %.2e\n",
+            precision, set != NULL ? "emulated" : "native", oracle, s.images, s.first_agrees, s.five_in_order, s.worst);
+    iq_forward_destroy(forward);
+    return s;
+}
+
+/* Tile units are emulated: a second an image, so that only a --full check has all of them. */
+static size_t emulated_every(size_t few)
+{
+    const char *all = getenv("TEST_EVERY_IMAGE");
+    return all != NULL && *all == '1' ? 1 : few;
+}
+
+static void medium_names_the_oracles_first_class(void)
+{
+    if (!ready())
+        return;
+    const char *ran;
+    imgq_model *model = open_model("resnet50.safetensors", IMGQ_LAYOUT_V1, "keras");
+    if (model != NULL) {
+        const score s = score_precision(model, "oracle/keras.json", 1, "medium", NULL, &ran);
+        CHECK_EQ_SIZE(102, s.images);
+        CHECK(s.first_agrees >= (strcmp(ran, "medium") == 0 ? 101 : 102));
+        CHECK(s.worst < 0.15);
+        const score tiles =
+            score_precision(model, "oracle/keras.json", emulated_every(17), "medium", &amx_emulated, &ran);
+        CHECK(strcmp(ran, "medium") == 0 || iq_kernels_best(IQ_ISA_AVX512) == NULL);
+        CHECK(tiles.first_agrees + 1 >= tiles.images);
+        CHECK(tiles.worst < 0.15);
+    }
+    imgq_model_close(model);
+    model = open_model("resnet50.safetensors", IMGQ_LAYOUT_AUTO, NULL);
+    if (model != NULL) {
+        const score s = score_precision(model, "oracle/v15.json", 1, "medium", NULL, &ran);
+        CHECK_EQ_SIZE(12, s.images);
+        CHECK_EQ_SIZE(12, s.first_agrees);
+        CHECK(s.worst < 0.03);
+    }
+    imgq_model_close(model);
+}
+
+/* Three products of bf16 are the reference's answer to four digits, in its order. */
+static void high_is_the_oracles_answer(void)
+{
+    if (!ready())
+        return;
+    static const char *const oracles[] = {"oracle/keras.json", "oracle/v15.json"};
+    for (size_t o = 0; o < 2; o++) {
+        const char *ran;
+        imgq_model *model =
+            open_model("resnet50.safetensors", o == 0 ? IMGQ_LAYOUT_V1 : IMGQ_LAYOUT_AUTO, o == 0 ? "keras" : NULL);
+        if (model == NULL)
+            continue;
+        const score s =
+            score_precision(model, oracles[o], emulated_every(o == 0 ? 17 : 6), "high", &amx_emulated, &ran);
+        CHECK(strcmp(ran, "high") == 0 || iq_kernels_best(IQ_ISA_AVX512) == NULL);
+        CHECK(s.images > 0);
+        CHECK_EQ_SIZE(s.images, s.five_in_order);
+        CHECK(s.worst < 2e-4);
+        imgq_model_close(model);
+    }
 }
 
 static const char *const few_names[FEW] = {
@@ -463,6 +593,8 @@ static void a_truncated_download_says_so(void)
 static const check_test tests[] = {
     CHECK_TEST(as_v15_the_logits_are_the_oracles),
     CHECK_TEST(as_v1_every_image_is_answered_as_by_the_oracle),
+    CHECK_TEST(medium_names_the_oracles_first_class),
+    CHECK_TEST(high_is_the_oracles_answer),
     CHECK_TEST(batches_threads_and_neighbours_change_nothing),
     CHECK_TEST(plain_loops_and_matrix_products_agree),
     CHECK_TEST(half_weights_answer_as_the_same_numbers_widened),

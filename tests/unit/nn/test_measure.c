@@ -117,6 +117,7 @@ void every_register_of_a_peak_loop_does_its_work(void)
 #if defined(__x86_64__)
         &iq_peak_avx512,
         &iq_peak_avx512_bf16,
+        &iq_peak_amx,
         &iq_peak_avx2,
 #endif
         &iq_peak_plain,

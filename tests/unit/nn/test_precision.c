@@ -1,4 +1,5 @@
 /* Passes of other precisions than the highest: what they become, and what holds for them as for all. */
+#include "amx_emulated.h"
 #include "nn_tests.h"
 #include "small_net.h"
 
@@ -18,6 +19,7 @@ enum { IMAGES = 11 }; /* a group and a rest */
 typedef struct wish {
     const char *engine, *isa, *precision;
     size_t batch, threads;
+    const iq_bf16_set *set;
 } wish;
 
 /* What it became, why, and the answers to all images; owned. */
@@ -33,7 +35,8 @@ static float *answers(const iq_net *net, const float *images, const wish *w, con
                                         .threads = w->threads,
                                         .engine = w->engine,
                                         .isa = w->isa,
-                                        .precision = w->precision};
+                                        .precision = w->precision,
+                                        .bf16 = w->set};
     CHECK_OK(imgq_env_create(NULL, &env, &err));
     *precision = *why = NULL;
     if (CHECK_OK(iq_forward_create(env, net, &options, &forward, &err))) {
@@ -94,6 +97,62 @@ void medium_is_near_and_the_same_on_any_number_of_threads(void)
     small_net_free(&small);
 }
 
+/* What a machine with tile units computes: three products are fp32's answer to 16 bits, one is bf16's. */
+void tile_units_compute_high_and_medium(void)
+{
+    static const char *const precisions[] = {"high", "medium"};
+    static const double within[] = {2e-4, 0.05};
+    small_net small;
+    const char *precision, *why;
+    small_net_make(&small);
+    float *images = random_floats(IMAGES * SMALL_INPUT);
+    const wish exact = {.engine = "scalar", .batch = 8, .threads = 2};
+    float *want = answers(&small.net, images, &exact, &precision, &why);
+    for (size_t p = 0; p < 2 && iq_kernels_best(IQ_ISA_AVX512) != NULL; p++)
+        for (size_t batch = 1; batch <= IMAGES; batch += 5) {
+            wish w = {.precision = precisions[p], .batch = batch, .threads = 1, .set = &amx_emulated};
+            float *one = answers(&small.net, images, &w, &precision, &why);
+            CHECK_EQ_STR(precisions[p], precision);
+            CHECK(why == NULL);
+            CHECK(largest_difference(want, one) > (p == 0 ? 1e-7 : 1e-4));
+            CHECK_NEAR(0, largest_difference(want, one), within[p]);
+            w.threads = 3;
+            float *many = answers(&small.net, images, &w, &precision, &why);
+            CHECK_EQ_MEM(one, many, IMAGES * SMALL_CLASSES * sizeof *one);
+            free(one);
+            free(many);
+        }
+    free(want);
+    free(images);
+    small_net_free(&small);
+}
+
+static void computes_nothing(const iq_bf16_tile *tile)
+{
+    (void)tile;
+}
+
+/* A unit that fails the check is not used. */
+void tile_units_that_fail_their_check_are_left_alone(void)
+{
+    small_net small;
+    const char *precision, *why;
+    small_net_make(&small);
+    float *images = random_floats(IMAGES * SMALL_INPUT);
+    iq_bf16_set broken = amx_emulated;
+    broken.tile[5] = computes_nothing;
+    const wish w = {.precision = "high", .batch = 4, .threads = 1, .set = &broken}, plain = {.batch = 4, .threads = 1};
+    float *got = answers(&small.net, images, &w, &precision, &why);
+    CHECK_EQ_STR("highest", precision);
+    CHECK(why != NULL);
+    float *want = answers(&small.net, images, &plain, &precision, &why);
+    CHECK_EQ_MEM(want, got, IMAGES * SMALL_CLASSES * sizeof *want);
+    free(got);
+    free(want);
+    free(images);
+    small_net_free(&small);
+}
+
 /* Each of these says "highest" and why, and computes the same bits as if nothing else had been asked for. */
 void what_cannot_be_had_runs_as_highest(void)
 {
@@ -101,7 +160,7 @@ void what_cannot_be_had_runs_as_highest(void)
         {.precision = "medium", .isa = "avx512", .batch = 3, .threads = 2},
         {.precision = "medium", .isa = "avx2", .batch = 3, .threads = 2},
         {.precision = "medium", .engine = "scalar", .batch = 3, .threads = 2},
-        {.precision = "high", .batch = 3, .threads = 2},
+        {.precision = "high", .isa = "avx512-bf16", .batch = 3, .threads = 2},
         {.precision = "high", .engine = "scalar", .batch = 3, .threads = 2},
     };
     small_net small;
