@@ -238,7 +238,7 @@ void bf16_kernels_agree_on_every_layer_of_both_networks(void)
     };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const size_t *shape = shapes[s], side = shape[0];
-        iq_conv conv = shaped(side > 28 ? 1 : random_between(1, 3), side, side, shape[1], shape[2], shape[3], shape[4],
+        iq_conv conv = shaped(side > 14 ? 1 : random_between(1, 3), side, side, shape[1], shape[2], shape[3], shape[4],
                               shape[3] / 2);
         conv.in_type = s == 0 ? IQ_F32 : IQ_BF16;
         conv.relu = s % 2 == 0;
