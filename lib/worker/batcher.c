@@ -35,6 +35,7 @@ struct iq_batcher {
     iq_batch *free_batches, *running, *ran;
     iq_batch *refused; /* the reporter's, for bad jobs */
     bool stopped;
+    bool reporting; /* the reporter has a batch in hand */
 };
 
 static void append(slot_list *list, iq_slot *slot)
@@ -219,6 +220,7 @@ void iq_batcher_stop(iq_batcher *batcher)
     iq_ring_close(batcher->work);
 }
 
+/* Under the lock. */
 static size_t reclaim_list(iq_batcher *batcher, slot_list *list, imgq_job **jobs)
 {
     size_t count = 0;
@@ -230,21 +232,46 @@ static size_t reclaim_list(iq_batcher *batcher, slot_list *list, imgq_job **jobs
     return count;
 }
 
+/* Under the lock. Those that no decoder has begun: the ring is closed, so looking into it never waits. */
+static size_t reclaim_work(iq_batcher *batcher, imgq_job **jobs)
+{
+    slot_list list = {0};
+    for (iq_slot *slot; (slot = iq_ring_pop(batcher->work)) != NULL; batcher->decoding--)
+        append(&list, slot);
+    return reclaim_list(batcher, &list, jobs);
+}
+
 size_t iq_batcher_reclaim(iq_batcher *batcher, bool everything, imgq_job **jobs)
 {
     pthread_mutex_lock(&batcher->lock);
-    while (batcher->decoding > 0)
-        pthread_cond_wait(&batcher->changed, &batcher->lock);
-    size_t count = reclaim_list(batcher, &batcher->ready, jobs);
+    size_t count = reclaim_work(batcher, jobs);
+    count += reclaim_list(batcher, &batcher->ready, jobs + count);
     count += reclaim_list(batcher, &batcher->bad, jobs + count);
     for (size_t i = 0; everything && i < iq_batcher_slots(batcher); i++) {
-        if (batcher->slots[i].job == NULL)
+        iq_slot *slot = &batcher->slots[i];
+        if (slot->stage != IQ_STAGE_CLOSED || slot->job == NULL)
             continue;
-        jobs[count++] = batcher->slots[i].job;
-        batcher->slots[i].job = NULL;
+        jobs[count++] = slot->job;
+        slot->job = NULL;
     }
     pthread_mutex_unlock(&batcher->lock);
     return count;
+}
+
+size_t iq_batcher_decoding(iq_batcher *batcher)
+{
+    pthread_mutex_lock(&batcher->lock);
+    const size_t decoding = batcher->decoding;
+    pthread_mutex_unlock(&batcher->lock);
+    return decoding;
+}
+
+bool iq_batcher_reporting(iq_batcher *batcher)
+{
+    pthread_mutex_lock(&batcher->lock);
+    const bool reporting = batcher->reporting;
+    pthread_mutex_unlock(&batcher->lock);
+    return reporting;
 }
 
 /* ---- decoders ---- */
@@ -272,6 +299,8 @@ void iq_batcher_decoded(iq_batcher *batcher, iq_slot *slot)
         slot->stage = IQ_STAGE_BAD;
         append(&batcher->bad, slot);
     }
+    if (batcher->stopped)
+        tell_taker(batcher); /* it can be given back now */
     pthread_cond_broadcast(&batcher->changed);
     pthread_mutex_unlock(&batcher->lock);
 }
@@ -377,6 +406,7 @@ iq_batch *iq_batcher_outcome(iq_batcher *batcher)
         }
         tell_taker(batcher); /* they have left room */
     }
+    batcher->reporting = batch != NULL;
     pthread_mutex_unlock(&batcher->lock);
     return batch;
 }
@@ -396,6 +426,7 @@ void iq_batcher_finish(iq_batcher *batcher, iq_batch *batch)
     for (size_t i = 0; i < batch->used; i++)
         free_slot(batcher, batch->slots[i]);
     batch->used = 0;
+    batcher->reporting = false;
     if (batch != batcher->refused) {
         batch->next = batcher->free_batches;
         batcher->free_batches = batch;

@@ -81,12 +81,17 @@ void iq_batcher_stop(iq_batcher *batcher);
 /** Most jobs that iq_batcher_reclaim() can give. */
 size_t iq_batcher_slots(const iq_batcher *batcher);
 /**
- * Take back the jobs that nobody has reported; waits for decoders in the middle of an image. After iq_batcher_stop().
+ * Take back the jobs that nobody has reported, without waiting for anybody. After iq_batcher_stop(). What decoders are
+ * in the middle of is left out: the event_fd is written when they are through, and the next call gives it.
  * @param everything  false: those that no batch has; true: also those of batches
  * @param jobs        out, owned; iq_batcher_slots() pointers
  * @return their number
  */
 size_t iq_batcher_reclaim(iq_batcher *batcher, bool everything, imgq_job **jobs);
+/** Jobs that wait for a decoder or are in one's hands: after a reclaim, those that it left out. */
+size_t iq_batcher_decoding(iq_batcher *batcher);
+/** True while the reporter has a batch in hand: it may have claimed jobs of which Redis was not told yet. */
+bool iq_batcher_reporting(iq_batcher *batcher);
 
 /* ---- decoders ---- */
 

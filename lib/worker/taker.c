@@ -90,18 +90,34 @@ static void give_back(const iq_shift *shift, iq_batcher *batcher, bool everythin
     iq_jobs_release_before(jobs, count, iq_deadline_after_ms(GIVE_BACK_MS));
 }
 
+/* After a second stop. What decoders have in hand is given back when they are through with it. What the reporter has is
+ * neither to be given back nor to be cut off: a Redis that answers has been told of it within this time. */
+static void hurry(const iq_shift *shift, iq_batcher *batcher, imgq_job **jobs)
+{
+    const iq_deadline patience = iq_deadline_after_ms(GIVE_BACK_MS);
+    for (;;) {
+        give_back(shift, batcher, true, jobs);
+        const bool reporting = iq_batcher_reporting(batcher) && !iq_deadline_passed(patience);
+        if (iq_batcher_decoding(batcher) == 0 && !reporting)
+            break;
+        iq_shift_wait(shift, false, reporting ? iq_deadline_poll_ms(patience) : FULL_LOOK_MS);
+    }
+    iq_shift_given_back(shift);
+}
+
 /* First stop: the batch in hand is finished, what was taken beyond it goes back. Second: everything goes back. */
 static void wind_up(const iq_shift *shift, iq_batcher *batcher, imgq_job **jobs)
 {
     pulse ended = {0};
     iq_sources_listen(shift->sources, false);
     iq_batcher_stop(batcher);
-    give_back(shift, batcher, false, jobs);
-    while (iq_batcher_held(batcher) > 0) {
+    for (;;) {
+        give_back(shift, batcher, false, jobs);
+        if (iq_batcher_held(batcher) == 0)
+            break;
         if (iq_shift_stops(shift) > 1) {
-            give_back(shift, batcher, true, jobs);
-            iq_shift_given_back(shift);
-            return;
+            hurry(shift, batcher, jobs);
+            break;
         }
         iq_shift_wait(shift, false, FULL_LOOK_MS);
         pulse_check(&ended, shift, IQ_VISIT_NONE, 1);

@@ -268,7 +268,7 @@ static void join_crew(crew *hands)
         (void)pthread_join(hands->reporter, NULL);
 }
 
-/* After a second stop the runner may still be telling a Redis that is away what it found: that must end, too. */
+/* After a second stop the reporter may still be telling a Redis that is away what it found: that must end, too. */
 static void interrupt_calls(imgq_worker *worker, bool interrupted)
 {
     for (size_t i = 0; i < worker->queue_count; i++) {

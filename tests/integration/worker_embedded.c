@@ -7,11 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <imgq/admin.h>
 #include <imgq/queue.h>
 #include <imgq/worker.h>
 
+#include "queue/job.h"
 #include "support/check.h"
 #include "support/failing_alloc.h"
+#include "support/faulty_proxy.h"
 #include "support/redis_fixture.h"
 
 enum { JOBS = 50 };
@@ -19,14 +22,20 @@ enum { JOBS = 50 };
 static redis_fixture *redis;
 static imgq_env *env;
 
-static imgq_status open_in(imgq_env *in, const char *name, uint32_t roles, imgq_queue **out, imgq_error *err)
+static imgq_status open_at(imgq_env *in, const char *url, const char *name, uint32_t roles, imgq_queue **out,
+                           imgq_error *err)
 {
     imgq_queue_options options = IMGQ_QUEUE_OPTIONS_INIT;
     options.name = name;
     options.roles = roles;
     options.keep_leases = 1;
     options.no_notify = 1;
-    return imgq_queue_open(in, redis_fixture_url(redis), &options, out, err);
+    return imgq_queue_open(in, url, &options, out, err);
+}
+
+static imgq_status open_in(imgq_env *in, const char *name, uint32_t roles, imgq_queue **out, imgq_error *err)
+{
+    return open_at(in, redis_fixture_url(redis), name, roles, out, err);
 }
 
 static imgq_queue *open_queue(const char *name, uint32_t roles)
@@ -136,6 +145,57 @@ static void under_load_batches_are_full(void)
     imgq_worker_destroy(it.worker);
     imgq_queue_close(queue);
     imgq_queue_close(producer);
+}
+
+/* Waits until the worker has taken so many. */
+static void wait_until_held(imgq_queue *queue, size_t count)
+{
+    for (size_t held = 0; held < count;) {
+        pthread_mutex_lock(&queue->taker->lock);
+        held = queue->taker->held;
+        pthread_mutex_unlock(&queue->taker->lock);
+        usleep(100);
+    }
+}
+
+/* The network goes away for a moment just when the answers are on their way, and the host is in a hurry: what the
+ * reporter has in hand is told all the same, or it would come back as a crash at the end of its lease. */
+static void a_second_stop_does_not_cut_off_answers_that_are_being_told(void)
+{
+    enum { BATCH = 8, DELAY_MS = 30 };
+    imgq_error err;
+    faulty_proxy *proxy = faulty_proxy_start(redis_fixture_socket(redis));
+    imgq_queue *queue = NULL, *producer = open_queue("hurry", IMGQ_ROLE_PRODUCER | IMGQ_ROLE_OPERATOR);
+    host it = {0};
+    pthread_t thread;
+    imgq_payload payloads[BATCH];
+    imgq_id ids[BATCH];
+    imgq_queue_stats stats = IMGQ_QUEUE_STATS_INIT;
+    for (size_t i = 0; i < BATCH; i++)
+        payloads[i] = (imgq_payload){"photo", 5};
+    CHECK_OK(imgq_queue_submit_many(producer, payloads, BATCH, NULL, ids, NULL, &err));
+    if (!CHECK_OK(open_at(env, faulty_proxy_url(proxy), "hurry", IMGQ_ROLE_WORKER, &queue, &err)))
+        return;
+    faulty_proxy_set_delay_ms(proxy, DELAY_MS);
+    if (!begin(&it, queue, &thread))
+        return;
+    wait_until_held(queue, BATCH);
+    usleep(DELAY_MS * 1000 / 3); /* now the reporter has sent them, and none has arrived */
+    faulty_proxy_refuse(proxy, true);
+    faulty_proxy_break_all(proxy);
+    imgq_worker_stop(it.worker);
+    imgq_worker_stop(it.worker);
+    faulty_proxy_refuse(proxy, false);
+    faulty_proxy_set_delay_ms(proxy, 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ_INT(IMGQ_OK, it.status);
+    CHECK_OK(imgq_queue_get_stats(producer, &stats, &err));
+    CHECK_EQ_SIZE(0, stats.active);
+    CHECK_EQ_SIZE(BATCH, stats.succeeded + stats.waiting);
+    imgq_worker_destroy(it.worker);
+    imgq_queue_close(queue);
+    imgq_queue_close(producer);
+    faulty_proxy_stop(proxy);
 }
 
 static void a_stop_before_the_run_is_not_forgotten(void)
@@ -286,6 +346,7 @@ static void a_life_survives_every_failed_allocation(void)
 static const check_test tests[] = {
     CHECK_TEST(a_host_runs_a_worker_and_stops_it_from_another_thread),
     CHECK_TEST(under_load_batches_are_full),
+    CHECK_TEST(a_second_stop_does_not_cut_off_answers_that_are_being_told),
     CHECK_TEST(a_stop_before_the_run_is_not_forgotten),
     CHECK_TEST(helpers_have_names_take_no_signals_and_are_gone_afterwards),
     CHECK_TEST(wrong_arguments_are_refused),

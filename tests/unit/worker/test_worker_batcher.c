@@ -310,7 +310,35 @@ static void reclaiming_everything_takes_what_nobody_has_reported(void)
     CHECK_EQ_SIZE(2, iq_batcher_reclaim(batcher, true, back));
     CHECK(back[0] != &fakes[1] && back[1] != &fakes[1] && back[0] != back[1]);
     CHECK(iq_batcher_claim(batcher, batch->slots[0]) == NULL);
+    CHECK(iq_batcher_reporting(batcher)); /* Redis has not been told of that one yet */
     iq_batcher_finish(batcher, batch);
+    CHECK(!iq_batcher_reporting(batcher));
+    CHECK(iq_batcher_outcome(batcher) == NULL && !iq_batcher_reporting(batcher));
+    end();
+}
+
+/* A large image takes seconds: who is told to hurry gives back the others meanwhile. */
+static void reclaiming_waits_for_no_decoder(void)
+{
+    imgq_job *back[3 * CAPACITY];
+    if (!begin(true))
+        return;
+    iq_batcher_add(batcher, jobs, 4);
+    decode(1);
+    iq_slot *slow = iq_batcher_work(batcher);
+    iq_batcher_stop(batcher);
+    CHECK_EQ_SIZE(3, iq_batcher_reclaim(batcher, true, back)); /* one was ready, two had not been begun */
+    CHECK_EQ_SIZE(1, iq_batcher_decoding(batcher));
+    CHECK_EQ_SIZE(1, iq_batcher_held(batcher));
+    CHECK(slow->job == &fakes[1]); /* and its payload is the decoder's */
+    (void)was_told();
+    iq_batcher_decoded(batcher, slow);
+    CHECK(was_told());
+    CHECK_EQ_SIZE(1, iq_batcher_reclaim(batcher, false, back));
+    CHECK(back[0] == &fakes[1]);
+    CHECK_EQ_SIZE(0, iq_batcher_decoding(batcher));
+    CHECK_EQ_SIZE(0, iq_batcher_held(batcher));
+    CHECK(iq_batcher_work(batcher) == NULL);
     end();
 }
 
@@ -375,11 +403,17 @@ static void *report_all(void *unused)
     return NULL;
 }
 
+static void reclaim(bool everything)
+{
+    imgq_job *back[3 * CAPACITY];
+    for (size_t i = iq_batcher_reclaim(batcher, everything, back); i-- > 0;)
+        atomic_fetch_add(&ended[back[i] - fakes], 1);
+}
+
 /* One life of a worker that is told to stop somewhere in the middle: each job ends exactly once. */
 static bool one_life(unsigned seed)
 {
     pthread_t decoders[2], runner, reporter;
-    imgq_job *back[3 * CAPACITY];
     size_t added = 0;
     bool right = true;
     const size_t last = 1 + seed % 16;
@@ -399,10 +433,10 @@ static bool one_life(unsigned seed)
         added += fits;
     }
     iq_batcher_stop(batcher);
-    for (size_t i = iq_batcher_reclaim(batcher, seed % 2 == 0, back); i-- > 0;)
-        atomic_fetch_add(&ended[back[i] - fakes], 1);
+    reclaim(seed % 2 == 0);
     pthread_join(decoders[0], NULL);
     pthread_join(decoders[1], NULL);
+    reclaim(seed % 2 == 0); /* what they had in hand */
     pthread_join(runner, NULL);
     pthread_join(reporter, NULL);
     right &= iq_batcher_held(batcher) == 0;
@@ -453,6 +487,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_payload_goes_with_its_input_not_with_its_job),
     CHECK_TEST(a_stop_leaves_the_batch_that_runs_and_gives_back_the_rest),
     CHECK_TEST(reclaiming_everything_takes_what_nobody_has_reported),
+    CHECK_TEST(reclaiming_waits_for_no_decoder),
     CHECK_TEST(a_lost_job_is_seen_before_it_is_run),
     CHECK_TEST(whenever_the_stop_comes_each_job_ends_once),
     CHECK_TEST(creating_survives_every_failed_allocation),
