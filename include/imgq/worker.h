@@ -66,8 +66,10 @@ IMGQ_API IMGQ_CHECKED imgq_status imgq_worker_create(const imgq_worker_queue *qu
                                                      imgq_model *model,
                                                      const imgq_worker_options *options,
                                                      imgq_worker **out, imgq_error *err);
-/** Blocks in the caller's thread; helpers are joined on return. Losses of Redis are retried for ever and logged.
- *  @return IMGQ_OK (stopped or drained); IMGQ_E_DENIED, IMGQ_E_UNSUPPORTED, IMGQ_E_INTERNAL */
+/** Blocks in the caller's thread; helpers are joined on return. Losses of Redis are retried for ever and logged. Once for
+ *  each worker.
+ *  @return IMGQ_OK (stopped or drained); IMGQ_E_DENIED, IMGQ_E_UNSUPPORTED, IMGQ_E_INTERNAL; IMGQ_E_INVALID (it ran
+ *  before) */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_worker_run(imgq_worker *worker, imgq_error *err);
 /** Finish the batch in hand, give back the rest, return. A second call gives everything back. Async-signal-safe. */
 IMGQ_API void imgq_worker_stop(imgq_worker *worker);

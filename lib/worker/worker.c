@@ -43,6 +43,7 @@ struct imgq_worker {
     bool decodes;
     int stop_fd, event_fd;
     atomic_int stops;
+    bool ran; /* its pipeline ends with its run */
     iq_tally tally;
     iq_decoder decoder;
     iq_batcher *batcher;
@@ -300,10 +301,13 @@ imgq_status imgq_worker_run(imgq_worker *worker, imgq_error *err)
 {
     const imgq_worker_options *o = &worker->options;
     iq_sources *sources = NULL;
+    if (worker->ran)
+        return iq_fail(err, IMGQ_E_INVALID, 0, "run a worker that has ended");
     imgq_status status = iq_sources_create(worker->env, worker->queues, worker->queue_count, o->lease_ms,
                                            o->max_delay_ms, &sources, err);
     if (status != IMGQ_OK)
         return status;
+    worker->ran = true;
     const iq_shift shift = {.env = worker->env,
                             .sources = sources,
                             .tally = &worker->tally,

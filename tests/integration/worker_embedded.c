@@ -198,6 +198,23 @@ static void a_second_stop_does_not_cut_off_answers_that_are_being_told(void)
     faulty_proxy_stop(proxy);
 }
 
+static void a_worker_that_has_ended_is_not_run_again(void)
+{
+    imgq_error err;
+    imgq_queue *queue = open_queue("once", IMGQ_ROLE_WORKER);
+    const imgq_worker_queue served = {.queue = queue};
+    imgq_worker *worker = NULL;
+    imgq_worker_options options = IMGQ_WORKER_OPTIONS_INIT;
+    options.drain = 1;
+    if (!CHECK_OK(imgq_worker_create(&served, 1, NULL, &options, &worker, &err)))
+        return;
+    CHECK_OK(imgq_worker_run(worker, &err));
+    CHECK_EQ_INT(IMGQ_E_INVALID, imgq_worker_run(worker, &err));
+    CHECK_EQ_STR("run a worker that has ended", err.message);
+    imgq_worker_destroy(worker);
+    imgq_queue_close(queue);
+}
+
 static void a_stop_before_the_run_is_not_forgotten(void)
 {
     imgq_error err;
@@ -347,6 +364,7 @@ static const check_test tests[] = {
     CHECK_TEST(a_host_runs_a_worker_and_stops_it_from_another_thread),
     CHECK_TEST(under_load_batches_are_full),
     CHECK_TEST(a_second_stop_does_not_cut_off_answers_that_are_being_told),
+    CHECK_TEST(a_worker_that_has_ended_is_not_run_again),
     CHECK_TEST(a_stop_before_the_run_is_not_forgotten),
     CHECK_TEST(helpers_have_names_take_no_signals_and_are_gone_afterwards),
     CHECK_TEST(wrong_arguments_are_refused),
