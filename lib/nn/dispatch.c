@@ -162,7 +162,8 @@ const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *c
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < CONV_KERNELS; i++) {
         const iq_conv_kernel *kernel = conv_kernels[i];
-        if (strcmp(kernel->engine, engine->name) != 0 || kernel->type != conv->out_type || !kernel->fits(conv))
+        if (strcmp(kernel->engine, engine->name) != 0 || kernel->type != conv->out_type ||
+            (kernel->type == IQ_F32 && conv->in_type != IQ_F32) || !kernel->fits(conv))
             continue;
         const size_t cost = kernel->cost != NULL ? kernel->cost(conv) : SIZE_MAX - 1;
         if (cost < least) {

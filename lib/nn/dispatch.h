@@ -26,7 +26,8 @@ IMGQ_CHECKED imgq_status iq_dispatch_engine(const char *wanted, const char *isa,
 void iq_dispatch_precision(const char *wanted, const char *isa, const iq_bf16_set *set, iq_engine *engine);
 /** Back to "highest". @param why static */
 void iq_dispatch_highest(iq_engine *engine, const char *why);
-/** The engine's way to compute this convolution: the first of the table that fits. For values of IQ_F32 never NULL. */
+/** The engine's way to compute this convolution: of its kernels that fit the one that costs least, of equals the first
+ *  of the table. NULL: none makes these values of these; never so where all are IQ_F32. */
 const iq_conv_kernel *iq_dispatch_conv(const iq_engine *engine, const iq_conv *conv);
 /** Calls every prepare of the engine's kernels. */
 void iq_dispatch_prepare(const iq_engine *engine);

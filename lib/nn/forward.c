@@ -313,21 +313,18 @@ static imgq_status choose_kernels(iq_forward *forward, size_t group, bool *fits,
     if (wanted == NULL)
         return iq_fail_nomem(err, count * sizeof *wanted);
     for (size_t i = 0; i < count; i++) {
+        *fits = *fits && iq_plan_types_fit(&forward->plan, i);
         if (!is_conv(&forward->plan.net.layers[i]))
             continue;
         iq_conv conv = conv_of(forward, i, images_at(forward, i, group));
         /* Only whether there is one matters here. */
         conv.residual = forward->plan.net.layers[i].residual == IQ_NO_VALUE ? NULL : conv.bias;
         forward->steps[i].kernel = iq_dispatch_conv(&forward->engine, &conv);
-        if (forward->steps[i].kernel == NULL) {
-            *fits = false;
-            iq_free(forward->env, wanted);
-            return IMGQ_OK;
-        }
+        *fits = *fits && forward->steps[i].kernel != NULL;
         wanted[wishes++] = (iq_pack){.kernel = forward->steps[i].kernel, .layer = i, .conv = conv};
     }
-    imgq_status status = iq_packs_get(forward->packs, forward->pool, wanted, wishes, err);
-    for (size_t w = 0; w < wishes && status == IMGQ_OK; w++) {
+    imgq_status status = *fits ? iq_packs_get(forward->packs, forward->pool, wanted, wishes, err) : IMGQ_OK;
+    for (size_t w = 0; w < wishes && status == IMGQ_OK && *fits; w++) {
         step *s = &forward->steps[wanted[w].layer];
         *(s->kernel->packed_floats != NULL ? &s->packed : &s->weights) = wanted[w].data;
     }

@@ -74,11 +74,15 @@ static size_t last_reader(const iq_net *net, size_t v)
 
 enum { GAP_BYTES_MIN = 2048 };
 
+/* Values before v have theirs. */
 static iq_type type_of(const iq_plan *plan, size_t v, const iq_plan_style *style)
 {
-    const bool is_between = v > 0 && v < plan->net.count;
-    const uint32_t op = is_between ? plan->net.layers[v - 1].op : IQ_OP_DENSE;
-    return op == IQ_OP_CONV || op == IQ_OP_MAX_POOL ? style->type : IQ_F32;
+    if (v == 0 || v == plan->net.count)
+        return IQ_F32;
+    const iq_layer *maker = &plan->net.layers[v - 1];
+    if (maker->op == IQ_OP_MAX_POOL)
+        return plan->values[maker->input].type;
+    return maker->op == IQ_OP_CONV ? style->type : IQ_F32;
 }
 
 /* The input and the answer are the caller's: packed. */
@@ -156,6 +160,15 @@ imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size
     if (status != IMGQ_OK)
         iq_plan_release(env, out);
     return status;
+}
+
+bool iq_plan_types_fit(const iq_plan *plan, size_t layer)
+{
+    const iq_layer *l = &plan->net.layers[layer];
+    const iq_type made = plan->values[layer + 1].type;
+    if (l->op == IQ_OP_MAX_POOL && plan->values[l->input].type != made)
+        return false;
+    return l->residual == IQ_NO_VALUE || plan->values[l->residual].type == made;
 }
 
 void iq_plan_release(imgq_env *env, iq_plan *plan)

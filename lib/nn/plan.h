@@ -18,7 +18,7 @@ enum { IQ_PLAN_SLOTS_MAX = 16 };
 
 /** How values lie in memory, and in which order layers meet images. Zeroed: packed, all images layer by layer. */
 typedef struct iq_plan_style {
-    iq_type type;         /* of values between convolutions and max pools; the input, means, what is dense, and the
+    iq_type type;         /* of what convolutions make, and max pools of that; the input, means, what is dense, and the
                            * answer are IQ_F32 */
     size_t gap;           /* bytes left free behind each pixel of GAP_BYTES_MIN and more */
     size_t single_pixels; /* the first layers, as long as their outputs have so many pixels, run image by image */
@@ -44,6 +44,9 @@ static inline size_t iq_value_floats(const iq_value *value)
  * not fit each other, or an input too small: names the layer); IMGQ_E_NOMEM */
 IMGQ_CHECKED imgq_status iq_plan_create(imgq_env *env, const iq_net *net, size_t height, size_t width,
                                         const iq_plan_style *style, iq_plan *out, imgq_error *err);
+/** Whether a max pool's input, and what a convolution adds, are of the type that the layer makes: no kernel converts
+ *  those. True of all layers where the style's type is IQ_F32. */
+bool iq_plan_types_fit(const iq_plan *plan, size_t layer);
 /** Zeroed plans are fine. */
 void iq_plan_release(imgq_env *env, iq_plan *plan);
 

@@ -69,6 +69,7 @@ void tile_units_that_fail_their_check_are_left_alone(void);
 void medium_is_near_and_the_same_on_any_number_of_threads(void);
 void what_cannot_be_had_runs_as_highest(void);
 void a_network_that_medium_cannot_compute_runs_as_highest(void);
+void values_beside_floats_keep_their_type(void);
 void medium_survives_every_failed_allocation(void);
 void a_peak_survives_every_failed_allocation(void);
 

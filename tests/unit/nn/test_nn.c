@@ -86,6 +86,7 @@ static const check_test tests[] = {
     CHECK_TEST(medium_is_near_and_the_same_on_any_number_of_threads),
     CHECK_TEST(what_cannot_be_had_runs_as_highest),
     CHECK_TEST(a_network_that_medium_cannot_compute_runs_as_highest),
+    CHECK_TEST(values_beside_floats_keep_their_type),
     CHECK_TEST(medium_survives_every_failed_allocation),
     CHECK_TEST(a_peak_survives_every_failed_allocation),
 };

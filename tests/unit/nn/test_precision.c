@@ -224,6 +224,65 @@ void a_network_that_medium_cannot_compute_runs_as_highest(void)
     small_net_free(&small);
 }
 
+/* One run of a network, whose answer is of so many floats. */
+static float *run_once(const iq_net *net, const iq_forward_options *options, const float *images, size_t floats)
+{
+    imgq_env *env = NULL;
+    imgq_error err;
+    iq_forward *forward = NULL;
+    float *out = calloc(options->max_images * floats, sizeof *out);
+    CHECK_OK(imgq_env_create(NULL, &env, &err));
+    if (CHECK_OK(iq_forward_create(env, net, options, &forward, &err)) &&
+        CHECK_EQ_SIZE(floats, iq_forward_answer_floats(forward)))
+        iq_forward_run(forward, images, options->max_images, out);
+    iq_forward_destroy(forward);
+    imgq_env_destroy(env);
+    return out;
+}
+
+static void check_reduced(const iq_layer *layers, size_t count, size_t floats)
+{
+    static const char *const precisions[] = {"high", "medium"};
+    const iq_net net = {.layers = layers, .count = count, .in_channels = layers[0].in_channels};
+    float *images = random_floats(2 * SMALL_INPUT);
+    iq_forward_options options = {
+        .height = SMALL_SIDE, .width = SMALL_SIDE, .max_images = 2, .threads = 2, .engine = "scalar"};
+    float *want = run_once(&net, &options, images, floats);
+    options.engine = NULL;
+    options.bf16 = &amx_emulated;
+    for (size_t p = 0; p < 2 && iq_kernels_best(IQ_ISA_AVX512) != NULL; p++) {
+        double worst = 0;
+        options.precision = precisions[p];
+        float *got = run_once(&net, &options, images, floats);
+        for (size_t i = 0; i < 2 * floats; i++)
+            worst = fmax(worst, fabs((double)want[i] - (double)got[i]));
+        CHECK_NEAR(0, worst, p == 0 ? 2e-4 : 0.1);
+        free(got);
+    }
+    free(want);
+    free(images);
+}
+
+/* Input and answer are floats whatever lies between: a convolution may be last, a pool first, the input be added. */
+void values_beside_floats_keep_their_type(void)
+{
+    small_net small;
+    small_net_make(&small);
+    check_reduced(small.layers, 4, (size_t)10 * 10 * 32);
+    iq_layer layers[3] = {small.layers[1], small.layers[0], small.layers[6]};
+    layers[0].input = 0;
+    layers[0].in_channels = layers[0].out_channels = layers[1].in_channels = 2; /* pairs */
+    layers[1].input = 1;
+    layers[2].input = 2;
+    layers[2].in_channels = layers[2].out_channels = 24;
+    check_reduced(layers, 3, 24);
+    layers[0] = small.layers[3];
+    layers[0].input = layers[0].residual = 0;
+    layers[0].in_channels = layers[0].out_channels = 2;
+    check_reduced(layers, 3, 24);
+    small_net_free(&small);
+}
+
 void medium_survives_every_failed_allocation(void)
 {
     small_net small;
