@@ -160,6 +160,15 @@ static imgq_status write_all(int fd, const iq_buf *head, const iq_weights *set, 
     return status;
 }
 
+/* Bytes of a file that is written to meanwhile are neither the old weights nor the new. */
+static imgq_status write_checked(int fd, const iq_buf *head, const iq_weights *set, const char *path, imgq_error *err)
+{
+    imgq_status status = iq_weights_check_files(set, err);
+    if (status == IMGQ_OK)
+        status = write_all(fd, head, set, path, err);
+    return status == IMGQ_OK ? iq_weights_check_files(set, err) : status;
+}
+
 /* One step, so that nobody's file is lost between a look and the renaming. */
 static imgq_status publish(const char *temporary, const char *path, bool replace, imgq_error *err)
 {
@@ -194,7 +203,7 @@ imgq_status iq_import_write(imgq_env *env, const iq_weights *set, const imgq_mod
     if (status == IMGQ_OK && fd < 0)
         status = fail_errno(err, "write", path);
     if (fd >= 0) {
-        status = write_all(fd, &head, set, path, err);
+        status = write_checked(fd, &head, set, path, err);
         if (close(fd) != 0 && status == IMGQ_OK)
             status = fail_errno(err, "write", path);
         if (status == IMGQ_OK)

@@ -17,7 +17,8 @@ typedef struct iq_write_options {
  * name, layout, epsilon, recipe and labels as metadata: docs/model-format.md. The file appears under its name only
  * when it is complete.
  * @param set    what model was made of
- * @return IMGQ_OK; IMGQ_E_CONFLICT (the file is there); IMGQ_E_IO; IMGQ_E_NOMEM
+ * @return IMGQ_OK; IMGQ_E_CONFLICT (the file is there); IMGQ_E_CORRUPT (a file of the set was written to after it was
+ *         opened); IMGQ_E_IO; IMGQ_E_NOMEM
  */
 IMGQ_CHECKED imgq_status iq_import_write(imgq_env *env, const iq_weights *set, const imgq_model *model,
                                          const char *path, const iq_write_options *options, imgq_error *err);

@@ -214,6 +214,8 @@ static imgq_status build(imgq_model *model, const iq_weights *set, const imgq_mo
     if (status == IMGQ_OK)
         status = choose_labels(model, set, options->labels_path, err);
     if (status == IMGQ_OK)
+        status = iq_weights_check_files(set, err);
+    if (status == IMGQ_OK)
         status = fold_norms(model, err);
     if (status == IMGQ_OK)
         status = read_all(model, err);

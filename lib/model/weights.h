@@ -100,7 +100,8 @@ IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_map(iq_weights *set, int file, voi
                                                   size_t *len, imgq_error *err);
 /** Addresses without memory, for shards to be mapped one behind the other. @return NULL: none left */
 IQ_SHARED void *iq_weights_reserve(iq_weights *set, size_t bytes);
-/** IMGQ_OK; IMGQ_E_CORRUPT: a mapped file has been written to since, and its bytes cannot be trusted, or touched. */
+/** IMGQ_OK; IMGQ_E_CORRUPT: a mapped file has been written to since, and its bytes cannot be trusted, or touched;
+ *  IMGQ_E_IO. */
 IQ_SHARED IMGQ_CHECKED imgq_status iq_weights_check_files(const iq_weights *set, imgq_error *err);
 /** Gives back the pages of mapped files that were read: they are read again when they are wanted again. */
 IQ_SHARED void iq_weights_rest(const iq_weights *set);

@@ -106,7 +106,7 @@ static void weights_come_from_the_file_until_it_is_written_to(void)
 {
     imgq_error err = {0};
     iq_weights *set = NULL;
-    imgq_model *model = NULL;
+    imgq_model *model = NULL, *other = NULL;
     imgq_model_options options = IMGQ_MODEL_OPTIONS_INIT;
     char path[1024], gone[1024];
     four_labels(models_path("labels.txt"));
@@ -128,9 +128,14 @@ static void weights_come_from_the_file_until_it_is_written_to(void)
 
     if (!CHECK_OK(open_network(models_env(), gone, NULL, &set, &model, &err)))
         return;
-    iq_weights_destroy(set);
     CHECK_OK(session_of(model, "scalar", &err));
     CHECK_EQ_INT(0, truncate(gone, 4096));
+    CHECK_STATUS(IMGQ_E_CORRUPT, iq_import_write(models_env(), set, model, path, NULL, &err));
+    CHECK_CONTAINS("gone.safetensors: it was written to after it was opened", err.message);
+    CHECK(access(path, F_OK) != 0);
+    CHECK_STATUS(IMGQ_E_CORRUPT, iq_model_from_weights(models_env(), set, NULL, &other, &err));
+    CHECK_CONTAINS("gone.safetensors: it was written to after it was opened", err.message);
+    iq_weights_destroy(set);
     CHECK_STATUS(IMGQ_E_CORRUPT, session_of(model, "auto", &err));
     CHECK_CONTAINS("gone.safetensors: it was written to after it was opened", err.message);
     CHECK_OK(session_of(model, "scalar", &err));
