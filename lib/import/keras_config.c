@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 
+#include <float.h>
 #include <string.h>
 
 enum { NESTING_MAX = 8 };
@@ -38,9 +39,14 @@ static bool ends_with(const char *text, const char *end)
 
 static imgq_status read_norm(reading *r, const char *name, const iq_json *config, imgq_error *err)
 {
-    float eps = (float)iq_json_number(iq_json_get(config, "epsilon"), 0);
-    if (eps <= 0)
+    const iq_json *said = iq_json_get(config, "epsilon");
+    const double number = iq_json_number(said, 0);
+    if (!iq_json_is_number(said))
         return IMGQ_OK;
+    if (!(number >= FLT_MIN && number <= 1))
+        return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "layer %.64s has epsilon %g, which is not above 0 and at most 1",
+                       name, number);
+    const float eps = (float)number;
     if (r->set->bn_eps > 0 && r->set->bn_eps != eps) /* the network folds one epsilon into all its layers */
         return iq_fail(err, IMGQ_E_UNSUPPORTED, 0, "layer %.64s has epsilon %g, the ones before it %g", name,
                        (double)eps, (double)r->set->bn_eps);

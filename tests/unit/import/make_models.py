@@ -150,6 +150,8 @@ def write_bad(folder):
             ("lambda", stem() + [layer("Lambda", "prepare")]),
             ("sigmoid", stem()[:-1] + [layer("Dense", "fc1000", activation="sigmoid")]),
             ("two_eps", stem() + [layer("BatchNormalization", "bn2", epsilon=1e-5)]),
+            ("huge_eps", stem(eps=1e300)),
+            ("no_eps", stem(eps=-1e-3)),
             ("strides", stem(first=2, second=2)),
             ("side", [layer("InputLayer", "input_1", batch_input_shape=[None, 299, 299, 3])]),
             ("no_layers", [])):

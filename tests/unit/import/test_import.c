@@ -203,6 +203,12 @@ static void configurations_of_other_networks_are_refused(void)
                   "model_config of <>/config_sigmoid.h5: layer fc1000 ends in sigmoid, only softmax is run here");
     check_refused("config_two_eps.h5", IMGQ_E_UNSUPPORTED,
                   "model_config of <>/config_two_eps.h5: layer bn2 has epsilon 1e-05, the ones before it 0.001");
+    check_refused("config_huge_eps.h5", IMGQ_E_UNSUPPORTED,
+                  "model_config of <>/config_huge_eps.h5: layer bn_conv1 has epsilon 1e+300, which is not above 0 and "
+                  "at most 1");
+    check_refused("config_no_eps.h5", IMGQ_E_UNSUPPORTED,
+                  "model_config of <>/config_no_eps.h5: layer bn_conv1 has epsilon -0.001, which is not above 0 and at "
+                  "most 1");
     check_refused("config_strides.h5", IMGQ_E_UNSUPPORTED,
                   "model_config of <>/config_strides.h5: layer res3a_branch2b has stride 2, which is neither v1 nor "
                   "v1.5");
