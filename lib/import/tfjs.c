@@ -19,7 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SHARDS_MAX = 4096, JSON_MAX = 64 << 20 };
+enum {
+    SHARDS_MAX = 4096,
+    MAPPED_SHARDS_MAX = 128, /* of a model: each holds a file open, and a host may have 1,024 */
+    JSON_MAX = 64 << 20
+};
 
 typedef struct tfjs {
     imgq_env *env;
@@ -29,7 +33,8 @@ typedef struct tfjs {
     const char *shown;     /* json_path in messages */
     iq_buf text;
     iq_json *root;
-    size_t bytes; /* of all tensors so far */
+    size_t bytes;  /* of all tensors so far */
+    size_t mapped; /* shards */
 } tfjs;
 
 /* --- model.json --- */
@@ -181,7 +186,7 @@ static imgq_status check_shards(tfjs *t, const iq_json *paths, size_t total, img
 }
 
 /* Shards as they are usually cut, in whole pages but for the last, are mapped one behind the other. @param out NULL:
- * they are cut otherwise */
+ * they are cut otherwise, or too many */
 static imgq_status map_shards(tfjs *t, const iq_json *paths, size_t total, const uint8_t **out, imgq_error *err)
 {
     char path[PATH_MAX];
@@ -190,6 +195,9 @@ static imgq_status map_shards(tfjs *t, const iq_json *paths, size_t total, const
     size_t at = 0, size = 0;
     imgq_status status = IMGQ_OK;
     *out = NULL;
+    t->mapped += iq_json_count(paths);
+    if (t->mapped > MAPPED_SHARDS_MAX)
+        return IMGQ_OK;
     for (const iq_json *entry = iq_json_first(paths); entry != NULL; entry = iq_json_next(entry), at += size) {
         if (at % page != 0)
             return IMGQ_OK;

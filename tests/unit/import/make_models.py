@@ -200,6 +200,8 @@ def write_tfjs(folder):
 
     tfjs(folder, "tfjs")
     tfjs(folder, "tfjs_one_shard", shard=1 << 20)
+    tfjs(folder, "tfjs_many_shards", shard=4096, weights=[
+        ({"name": "conv1/kernel", "shape": [1, 1, 300, 1024], "dtype": "float32"}, numbers(300 * 1024).tobytes())])
     tfjs(folder, "tfjs_quantised", weights=[
         ({"name": "conv1/kernel", "shape": [2, 2], "dtype": "float32",
           "quantization": {"dtype": "uint8", "min": -1.5, "scale": 0.25}}, bytes([0, 1, 4, 255])),

@@ -253,6 +253,20 @@ static void a_tfjs_folder_and_its_json_are_the_same_model(void)
     check_small(open_good("tfjs_one_shard"), "conv1", "bn_conv1", "fc1000");
 }
 
+/* A mapped file stays open with the set: a host has some 1,000 files at once, for all that it does. */
+static void many_shards_do_not_stay_open(void)
+{
+    const size_t before = (open_good(NULL), open_files());
+    const iq_weights *set = open_good("tfjs_many_shards"); /* 300 of one page each */
+    const iq_tensor_view *tensor = set != NULL ? iq_weights_find(set, "conv1/kernel") : NULL;
+    if (!CHECK(tensor != NULL))
+        return;
+    CHECK(open_files() < before + 200);
+    CHECK_EQ_SIZE((size_t)300 * 4096, tensor->bytes);
+    for (size_t i = 0; i < 300; i++)
+        CHECK_EQ_MEM(&(float){(float)(i * 1024) + 0.5f}, tensor->data + i * 4096, sizeof(float));
+}
+
 static void quantised_weights_are_widened(void)
 {
     static const float kernel[] = {-1.5f, -1.25f, -0.5f, 62.25f}, bias[] = {1, 2.5f, 32768.5f};
@@ -355,6 +369,7 @@ static const check_test tests[] = {
     CHECK_TEST(configurations_of_other_networks_are_refused),
     CHECK_TEST(what_is_no_model_is_named),
     CHECK_TEST(a_tfjs_folder_and_its_json_are_the_same_model),
+    CHECK_TEST(many_shards_do_not_stay_open),
     CHECK_TEST(quantised_weights_are_widened),
     CHECK_TEST(damaged_tfjs_folders_are_refused),
     CHECK_TEST(a_name_given_twice_is_refused),
