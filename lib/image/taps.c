@@ -50,12 +50,18 @@ static void taps_fill_one(iq_taps *t, uint32_t i, uint32_t at, uint32_t in_size,
         low = 0;
     if (high > (int64_t)in_size)
         high = in_size;
+    int32_t *weights = t->weights + (size_t)i * t->most;
+    if (low >= high) { /* behind the picture, in_size having been rounded up to a float: Pillow leaves black */
+        t->first[i] = in_size - 1;
+        t->length[i] = 1;
+        weights[0] = 0;
+        return;
+    }
     const uint32_t length = (uint32_t)(high - low);
     for (uint32_t x = 0; x < length; x++) {
         scratch[x] = filter(((double)((int64_t)x + low) - center + 0.5) * step);
         sum += scratch[x];
     }
-    int32_t *weights = t->weights + (size_t)i * t->most;
     for (uint32_t x = 0; x < length; x++) {
         const double weight = sum != 0.0 ? scratch[x] / sum : scratch[x];
         weights[x] = (int32_t)((weight < 0 ? -0.5 : 0.5) + weight * (1 << IQ_TAP_BITS));

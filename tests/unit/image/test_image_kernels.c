@@ -250,10 +250,39 @@ static void the_best_set_is_what_the_processor_has(void)
 #endif
 }
 
+/* Pillow keeps sizes in floats, which hold no more than 24 bits: the last outputs may then lie behind the picture. */
+static void taps_stay_inside_pictures_whose_size_no_float_holds(void)
+{
+    static const struct {
+        uint32_t in_size, out_size;
+    } cases[] = {{99999997, 100000000}, {16777219, 1 << 24}, {16777219, 16777220}, {99999995, 99999999}};
+    static const uint32_t filters[] = {IMGQ_FILTER_NEAREST, IMGQ_FILTER_BILINEAR, IMGQ_FILTER_BICUBIC};
+    imgq_env *env = NULL;
+    imgq_error err;
+    if (!CHECK_OK(imgq_env_create(NULL, &env, &err)))
+        return;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t k = i == 0 ? 0 : 1; k < 3; k++) { /* nearest adds up to the last output: one case will do */
+            iq_taps t;
+            const uint32_t in_size = cases[i].in_size, count = 4;
+            if (!CHECK_OK(iq_taps_create(env, in_size, cases[i].out_size, cases[i].out_size - count, count, filters[k],
+                                         &t, &err)))
+                continue;
+            for (uint32_t at = 0; at < count; at++)
+                if (!CHECK(t.length[at] >= 1 && t.length[at] <= t.most && t.first[at] < in_size &&
+                           t.length[at] <= in_size - t.first[at]))
+                    fprintf(stderr, "    %u to %u, filter %u: %u from %u on\n", in_size, cases[i].out_size, filters[k],
+                            t.length[at], t.first[at]);
+            iq_taps_release(env, &t);
+        }
+    imgq_env_destroy(env);
+}
+
 static const check_test tests[] = {
     CHECK_TEST(column_kernels_agree_with_the_plain_loop),
     CHECK_TEST(row_kernels_agree_with_the_plain_loop),
     CHECK_TEST(every_instruction_set_resizes_to_the_same_bytes),
+    CHECK_TEST(taps_stay_inside_pictures_whose_size_no_float_holds),
     CHECK_TEST(the_best_set_is_what_the_processor_has),
 };
 
