@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <string.h>
 
 typedef struct jpeg_reader {
@@ -163,10 +164,14 @@ static imgq_status check_limits(jpeg_reader *reader)
     if (status != IMGQ_OK)
         return status;
     const uint64_t pixels = (uint64_t)cinfo->image_width * cinfo->image_height;
-    if (pixels > reader->rules->max_progressive_pixels && jpeg_has_multiple_scans(cinfo))
+    const bool several = jpeg_has_multiple_scans(cinfo);
+    if (several && pixels > reader->rules->max_progressive_pixels)
         return iq_fail(reader->err, IMGQ_E_LIMIT, 0, "JPEG in several scans of %u x %u pixels, the limit is %zu pixels",
                        cinfo->image_width, cinfo->image_height, reader->rules->max_progressive_pixels);
-    const double work = (double)IQ_JPEG_SCANS_AT_LIMIT * (double)max_pixels / (double)pixels;
+    const size_t most = several && reader->rules->max_progressive_pixels < max_pixels
+                            ? reader->rules->max_progressive_pixels
+                            : max_pixels;
+    const double work = (double)IQ_JPEG_SCANS_AT_LIMIT * (double)most / (double)pixels;
     reader->allowed = work < IQ_JPEG_MAX_SCANS ? (size_t)work : IQ_JPEG_MAX_SCANS;
     if (reader->scans > reader->allowed)
         return iq_fail(reader->err, IMGQ_E_LIMIT, 0, "JPEG of %zu scans over %u x %u pixels, the limit is %zu scans",

@@ -10,7 +10,8 @@
 
 /** Entropy-coded passes over one image that are decoded at most, whatever its size. */
 enum { IQ_JPEG_MAX_SCANS = 1000 };
-/** And scans x pixels may be at most this many times the pixel limit: 20 scans of the largest image allowed. */
+/** And scans x pixels may be at most this many times the limit of pixels, of a JPEG in several scans the limit for
+ * those: 20 scans of the largest image allowed. */
 enum { IQ_JPEG_SCANS_AT_LIMIT = 20 };
 
 /** Pixels, scans and memory are checked before they are spent: libjpeg gets at most about 2 bytes per pixel and

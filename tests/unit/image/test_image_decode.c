@@ -191,6 +191,26 @@ static void scans_behind_an_early_end_marker_are_counted_while_decoding(void)
     }
 }
 
+/* All scans are held until the last one, so their limit goes by the pixels that such a picture may have. */
+static void scans_follow_from_the_limit_of_pixels_in_several_scans(void)
+{
+    for (size_t scans = 20; scans <= 21; scans++) {
+        imgq_env_options limits = IMGQ_ENV_OPTIONS_INIT;
+        imgq_env *env = NULL;
+        file_bytes file = with_scans(scans);
+        imgq_image *image = NULL;
+        imgq_error err = {0};
+        limits.max_progressive_pixels = 53 * 37;
+        if (CHECK_OK(imgq_env_create(&limits, &env, &err)))
+            CHECK_STATUS(scans == 20 ? IMGQ_OK : IMGQ_E_LIMIT,
+                         imgq_image_decode(env, file.data, file.len, NULL, &image, &err));
+        CHECK_EQ_STR(scans == 20 ? "" : "JPEG of 21 scans over 53 x 37 pixels, the limit is 20 scans", err.message);
+        imgq_image_destroy(image);
+        imgq_env_destroy(env);
+        free(file.data);
+    }
+}
+
 static void limits_of_env_and_options_hold_and_the_smaller_one_counts(void)
 {
     static const struct {
@@ -463,6 +483,7 @@ static const check_test tests[] = {
     CHECK_TEST(damage_is_named),
     CHECK_TEST(scans_times_pixels_are_limited_before_memory_is_taken),
     CHECK_TEST(progressive_pixels_have_a_limit_of_their_own),
+    CHECK_TEST(scans_follow_from_the_limit_of_pixels_in_several_scans),
     CHECK_TEST(scans_behind_an_early_end_marker_are_counted_while_decoding),
     CHECK_TEST(limits_of_env_and_options_hold_and_the_smaller_one_counts),
     CHECK_TEST(memory_follows_from_the_size_in_the_header),
