@@ -58,12 +58,9 @@ static void die(const char *what, const imgq_error *err)
 
 static void decode_here(soak *s, const uint8_t *bytes, size_t len)
 {
-    imgq_image *image = NULL;
     imgq_error err;
-    imgq_status status = imgq_image_decode(s->env, bytes, len, NULL, &image, &err);
-    if (status == IMGQ_OK)
-        status = imgq_image_preprocess(image, &s->recipe, s->input, INPUT, &err);
-    imgq_image_destroy(image);
+    const imgq_status status =
+        imgq_encoded_preprocess(s->env, bytes, len, NULL, &s->recipe, s->input, INPUT, NULL, &err);
     if (status == IMGQ_OK)
         s->decoded++;
     else if (status == IMGQ_E_FORMAT || status == IMGQ_E_CORRUPT || status == IMGQ_E_LIMIT ||
