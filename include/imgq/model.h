@@ -40,7 +40,7 @@ typedef struct imgq_model_options {
  * (The programs also read Keras and TensorFlow.js files; `imgq-model import` writes them as safetensors.)
  * @return IMGQ_OK; IMGQ_E_NOTFOUND; IMGQ_E_IO; IMGQ_E_FORMAT (not a model; says what it looks like);
  *         IMGQ_E_CORRUPT (names the tensor); IMGQ_E_INVALID (the profile cannot be told: names the choices);
- *         IMGQ_E_UNSUPPORTED; IMGQ_E_NOMEM
+ *         IMGQ_E_UNSUPPORTED; IMGQ_E_LIMIT (too many tensors); IMGQ_E_NOMEM
  */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_model_open(imgq_env *env, const char *path,
                                                   const imgq_model_options *options,

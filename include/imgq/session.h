@@ -36,7 +36,7 @@ typedef struct imgq_session_options {
  * All memory that a run needs is taken here. OpenBLAS's thread count is process-wide: creating a session sets it to 1.
  * Weights that no session of the model had in this order before are packed here, on the session's threads.
  * @return IMGQ_OK; IMGQ_E_NOMEM; IMGQ_E_INVALID (threads or max_batch); IMGQ_E_UNSUPPORTED (engine or precision: names
- *         the choices); IMGQ_E_CORRUPT (the model's file was written to after it was opened)
+ *         the choices); IMGQ_E_CORRUPT (the model's file was written to after it was opened); IMGQ_E_IO; IMGQ_E_LIMIT
  */
 IMGQ_API IMGQ_CHECKED imgq_status imgq_session_create(imgq_model *model,
                                                       const imgq_session_options *options,

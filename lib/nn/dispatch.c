@@ -2,9 +2,8 @@
  * nowhere else is computed by the plain loops. A new kernel is a new line. */
 #include "nn/dispatch.h"
 
-#include "base/fail.h"
-
 #include "base/clock.h"
+#include "base/fail.h"
 #include "nn/kernels/peak.h"
 
 #include <stdio.h>

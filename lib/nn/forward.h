@@ -22,7 +22,8 @@ typedef struct iq_forward_options {
 } iq_forward_options;
 
 /** @param net borrowed while the pass lives @param out owned, iq_forward_destroy()
- *  @return IMGQ_OK; IMGQ_E_INVALID; IMGQ_E_UNSUPPORTED (engine); IMGQ_E_LIMIT; IMGQ_E_NOMEM */
+ *  @return IMGQ_OK; IMGQ_E_INVALID; IMGQ_E_UNSUPPORTED (engine); IMGQ_E_LIMIT; IMGQ_E_NOMEM; what the net's
+ *          read_weights() fails with */
 IMGQ_CHECKED imgq_status iq_forward_create(imgq_env *env, const iq_net *net, const iq_forward_options *options,
                                            iq_forward **out, imgq_error *err);
 /** Floats that the last layer makes of one image. */

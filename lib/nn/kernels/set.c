@@ -5,10 +5,10 @@
 #include "nn/kernels/plain.h"
 
 #if defined(__x86_64__)
+#include "nn/kernels/amx.h"
 #include "nn/kernels/avx2.h"
 #include "nn/kernels/avx512.h"
 #include "nn/kernels/avx512_bf16.h"
-#include "nn/kernels/amx.h"
 
 static const iq_kernel_set *const sets[] = {&iq_kernels_avx512, &iq_kernels_avx2};
 static const iq_bf16_set *const bf16_sets[] = {&iq_bf16_amx, &iq_bf16_avx512};
@@ -26,7 +26,8 @@ const iq_bf16_set *iq_bf16_best(iq_isa at_most)
 {
     const iq_isa has = iq_cpu_isa();
     for (size_t i = 0; i < sizeof bf16_sets / sizeof *bf16_sets; i++)
-        if (bf16_sets[i]->isa <= at_most && (bf16_sets[i]->isa <= has || (bf16_sets[i]->isa == IQ_ISA_AMX && iq_cpu_tiles())))
+        if (bf16_sets[i]->isa <= at_most &&
+            (bf16_sets[i]->isa <= has || (bf16_sets[i]->isa == IQ_ISA_AMX && iq_cpu_tiles())))
             return bf16_sets[i];
     return NULL;
 }

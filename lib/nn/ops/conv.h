@@ -57,7 +57,7 @@ typedef struct iq_conv_kernel {
     const char *(*algorithm)(const iq_conv *conv);
     bool (*fits)(const iq_conv *conv);
     /** Of an engine's kernels that fit, the one that costs least is taken. In products of one pixel and one tap, see
-     *  iq_conv_row_cost(); NULL: taken only where nothing else fits. */
+     *  iq_conv_row_cost(); NULL: taken only where nothing else fits, the first such of the table. */
     size_t (*cost)(const iq_conv *conv);
     size_t (*phases)(const iq_conv *conv);
     size_t (*parts)(const iq_conv *conv, size_t phase);

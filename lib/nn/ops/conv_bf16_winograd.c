@@ -1,5 +1,6 @@
-/* As conv_winograd.c, on values of bf16: transforms are summed in fp32, points rounded to bf16 for the product, and its
- * sums stay fp32 until they are pixels again. */
+/* Winograd's filtering on values of bf16: transforms are summed in fp32, points rounded to bf16 for the product, and
+ * its sums stay fp32 until they are pixels again. Unlike conv_winograd.c, all tiles are full ones, of which the last of
+ * a line may lie over its end, and all columns of a chunk are multiplied before any becomes pixels. */
 #include "nn/bf16.h"
 #include "nn/ops/conv.h"
 
