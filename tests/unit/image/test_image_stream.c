@@ -3,6 +3,8 @@
 #include "image_support.h"
 
 #include "image/jpeg_outline.h"
+#include "image/orient.h"
+#include "image/rows.h"
 #include "support/check.h"
 #include "support/failing_alloc.h"
 #include "support/shared.h"
@@ -188,6 +190,54 @@ static void every_orientation_turns_as_it_turns_a_whole_picture(void)
         }
         free(file.data);
     }
+    imgq_env_destroy(env);
+    CHECK_EQ_SIZE(0, counting_live());
+}
+
+/* Rows as a decoder hands them on, some at a time. */
+static imgq_status stream_pixels(imgq_env *env, const imgq_image *image, const imgq_recipe *recipe, uint8_t *rgb,
+                                 imgq_error *err)
+{
+    const size_t bytes = (size_t)image->width * 3;
+    iq_rows rows = {.env = env, .recipe = recipe, .rgb = rgb, .turn = 1, .orientation = image->orientation};
+    const imgq_status status = iq_rows_begin(&rows, image->width, image->height, 8, image->width, image->height, err);
+    for (uint32_t room; status == IMGQ_OK && (room = iq_rows_room(&rows)) > 0;) {
+        const uint32_t count = 1 + below(room);
+        for (uint32_t i = 0; i < count; i++)
+            memcpy(iq_rows_place(&rows, i), image->pixels + (rows.came + i) * bytes, bytes);
+        iq_rows_done(&rows, count);
+    }
+    CHECK(iq_rows_end(&rows) == NULL);
+    return status;
+}
+
+static void pictures_all_height_or_width_stream_as_they_resize_whole(void)
+{
+    static const uint32_t sides[][2] = {{1, 1}, {1, 9001}, {9001, 1}, {2, 4000}, {4000, 3}, {7, 9}, {640, 2}};
+    static uint8_t whole[MAX_BYTES], streamed[MAX_BYTES], noise[3 * 12000];
+    imgq_env *env = counting_env();
+    imgq_error err;
+    bool ok = true;
+    seed_random(__func__);
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (uint8_t)below(256);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
+        for (uint32_t round = 0; ok && round < 4 * 8; round++) {
+            const imgq_recipe recipe = random_recipe();
+            const size_t size = (size_t)recipe.crop_width * recipe.crop_height * 3;
+            imgq_image *image = NULL;
+            ok = CHECK_OK(imgq_image_create(env, sides[i][0], sides[i][1], noise, &image, &err));
+            if (!ok)
+                break;
+            image->orientation = 1 + round % 8;
+            ok = CHECK_OK(stream_pixels(env, image, &recipe, streamed, &err)) &&
+                 CHECK_OK(iq_orient_apply(image, &err)) &&
+                 CHECK_OK(imgq_image_resample(image, &recipe, whole, size, &err)) &&
+                 CHECK_EQ_MEM(whole, streamed, size);
+            if (!ok)
+                fprintf(stderr, "    %u x %u, orientation %u\n", sides[i][0], sides[i][1], 1 + round % 8);
+            imgq_image_destroy(image);
+        }
     imgq_env_destroy(env);
     CHECK_EQ_SIZE(0, counting_live());
 }
@@ -424,6 +474,7 @@ static void wrong_arguments_are_refused_and_older_callers_told_what_they_know(vo
 static const check_test tests[] = {
     CHECK_TEST(every_kind_of_file_gives_the_bytes_of_the_whole_picture),
     CHECK_TEST(every_orientation_turns_as_it_turns_a_whole_picture),
+    CHECK_TEST(pictures_all_height_or_width_stream_as_they_resize_whole),
     CHECK_TEST(damage_is_met_with_the_same_words),
     CHECK_TEST(no_whole_picture_is_ever_in_memory),
     CHECK_TEST(every_allocation_may_fail),
