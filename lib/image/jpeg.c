@@ -173,6 +173,10 @@ static imgq_status check_limits(jpeg_reader *reader)
                             : max_pixels;
     const double work = (double)IQ_JPEG_SCANS_AT_LIMIT * (double)most / (double)pixels;
     reader->allowed = work < IQ_JPEG_MAX_SCANS ? (size_t)work : IQ_JPEG_MAX_SCANS;
+    /* A sequential one holds each component in one scan. libjpeg would decode more, up to four components in each. */
+    const size_t components = (size_t)cinfo->num_components;
+    if (several && !cinfo->progressive_mode && reader->allowed > components)
+        reader->allowed = components;
     if (reader->scans > reader->allowed)
         return iq_fail(reader->err, IMGQ_E_LIMIT, 0, "JPEG of %zu scans over %u x %u pixels, the limit is %zu scans",
                        reader->scans, cinfo->image_width, cinfo->image_height, reader->allowed);

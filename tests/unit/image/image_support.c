@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "support/check.h"
+#include "support/shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,13 @@ bool read_file(const char *path, file_bytes *out)
     out->len = out->data != NULL ? fread(out->data, 1, (size_t)size, file) : 0;
     (void)fclose(file);
     return CHECK_EQ_SIZE((size_t)size, out->len);
+}
+
+bool read_drawn(const char *name, file_bytes *out)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/fuzz/corpus/%s", name);
+    return read_file(source_path(path), out);
 }
 
 bool check_sha256(const char *want, const void *bytes, size_t len, const char *what)

@@ -15,6 +15,8 @@ typedef struct file_bytes {
 
 /** Owned, free(data); a file that cannot be read fails the running test. */
 bool read_file(const char *path, file_bytes *out);
+/** The same of a file that make_image_corpus.py drew, "fuzz_png/exif.png". */
+bool read_drawn(const char *name, file_bytes *out);
 /** CHECKs that the sha256 of the bytes is the one wanted, 64 hex digits. @param what names it where it is not */
 bool check_sha256(const char *want, const void *bytes, size_t len, const char *what);
 
