@@ -19,8 +19,8 @@ struct imgq_image {
 typedef struct iq_decode_rules {
     size_t max_pixels;
     size_t max_progressive_pixels; /* of a JPEG in several scans */
-    const uint8_t *background; /* R G B to composite alpha over; NULL: alpha is dropped */
-    int fast;                  /* large JPEGs may be decoded smaller than they are */
+    const uint8_t *background;     /* R G B to composite alpha over; NULL: alpha is dropped */
+    int fast;                      /* large JPEGs may be decoded smaller than they are */
 } iq_decode_rules;
 
 /** Refuses an empty image and one of more than max_pixels. @param kind "JPEG", "PNG"
