@@ -16,6 +16,7 @@ static const iq_conv_kernel *const conv_kernels[] = {
     &iq_conv_bf16_two,
     &iq_conv_winograd_4,
     &iq_conv_winograd_2,
+    &iq_conv_strassen,
     &iq_conv_direct,
 #if IMGQ_HAVE_OPENBLAS
     &iq_conv_openblas_winograd_4,

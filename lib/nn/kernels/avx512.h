@@ -14,6 +14,10 @@ IQ_TILE_OF(7, avx512);
 IQ_TILE_OF(8, avx512);
 IQ_TILE_OF(14, avx512);
 
+IQ_CHAIN_OF(7, avx512);
+IQ_CHAIN_OF(14, avx512);
+void iq_strassen_sums_avx512(const float *a, const float *b, size_t half, float *sums, size_t step);
+
 IQ_WINOGRAD_TRANSFORMS(2, avx512);
 IQ_WINOGRAD_TRANSFORMS(4, avx512);
 void iq_finish_avx512(float *values, size_t step, const float *residual, size_t residual_step, const float *bias,

@@ -32,6 +32,36 @@ typedef struct iq_tile {
 } iq_tile;
 
 typedef void (*iq_tile_fn)(const iq_tile *tile);
+
+/** One product of a chain, and what is done with the sums so far. Tiles beside the output are [pixel][cols]. */
+typedef struct iq_link {
+    const float *input[2]; /* as of a tile */
+    size_t in_step;
+    float *keep;              /* the sums are written there too, unless NULL */
+    const float *aside;       /* added to what goes to the output alone, unless NULL */
+    const float *plus;        /* added to the sums for the links that follow, unless NULL */
+    float *output[2];         /* [0] NULL: none, and no plus. Without a plus it is the chain's last */
+    const float *residual[2]; /* added to the output, [0] unless NULL */
+    const float *fetch; /* `depth` cache lines to be fetched meanwhile, fetch_step floats apart; any address will do */
+    size_t fetch_step;
+} iq_link;
+
+enum { IQ_LINKS_MAX = 4 };
+
+/** Products whose sums stay in the registers from one to the next. */
+typedef struct iq_chain {
+    iq_link links[IQ_LINKS_MAX];
+    size_t count, depth;
+    const float *panels; /* [count][depth][cols], 64-byte aligned */
+    const float *bias;   /* cols floats, or NULL: the sums begin with them */
+    const float *start;  /* or with this tile, or NULL */
+    size_t residual_step, out_step;
+    bool relu;
+    const float *next; /* count x depth cache lines to be fetched meanwhile; any address will do */
+} iq_chain;
+
+typedef void (*iq_chain_fn)(const iq_chain *chain);
+#define IQ_CHAIN_OF(n, isa) void iq_conv_chain_##n##_##isa(const iq_chain *chain)
 /** The kernel of n pixels. */
 #define IQ_TILE_OF(n, isa) void iq_conv_tile_##n##_##isa(const iq_tile *tile)
 
@@ -70,9 +100,13 @@ typedef void (*iq_winograd_out_fn)(const float *points, size_t point_step, size_
  *  pixel's bits do not depend on the tile that holds it. */
 typedef struct iq_kernel_set {
     iq_isa isa;
-    size_t cols;                  /* output channels of a tile; 0: the set has no tiles */
-    iq_tile_fn tile[IQ_TILE + 1]; /* [n]: a tile of n pixels; 1..IQ_RUN + 1 and IQ_TILE are there */
-    size_t lanes;                 /* the transforms below want channels in multiples of it */
+    size_t cols;                    /* output channels of a tile; 0: the set has no tiles */
+    iq_tile_fn tile[IQ_TILE + 1];   /* [n]: a tile of n pixels; 1..IQ_RUN + 1 and IQ_TILE are there */
+    iq_chain_fn chain[IQ_TILE + 1]; /* IQ_RUN and IQ_TILE are there */
+    /** Strassen's sums of one pixel of `half` + `half` channels and its partner: four rows of `half` floats, `step`
+     * apart: b0 + b1, b0 + b1 - a0, a0 - b0, a0 + a1 - b0 - b1. Without a partner the second and the fourth alone. */
+    void (*strassen_sums)(const float *a, const float *b, size_t half, float *sums, size_t step);
+    size_t lanes; /* the transforms below want channels in multiples of it */
     /** Winograd's transforms: [kind][lines one short][columns one short]. Short tiles have a pixel less than the kind
      *  says, and lack the points of that index, but take the weights of full ones. */
     iq_winograd_in_fn winograd_in[IQ_WINOGRAD_KINDS][2][2];

@@ -78,6 +78,7 @@ extern const iq_conv_kernel iq_conv_openblas_winograd_2;
 extern const iq_conv_kernel iq_conv_openblas_winograd_4;
 /* The native engine's; they want conv->set. */
 extern const iq_conv_kernel iq_conv_direct;
+extern const iq_conv_kernel iq_conv_strassen;
 extern const iq_conv_kernel iq_conv_winograd_2;
 extern const iq_conv_kernel iq_conv_winograd_4;
 /* And on values of bf16; they want conv->bf16 too. */
