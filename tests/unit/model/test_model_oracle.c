@@ -369,8 +369,10 @@ static void answer_few(imgq_model *model, const float *images, size_t batch, siz
 static double largest_difference(const float *a, const float *b, size_t count)
 {
     double worst = 0;
-    for (size_t i = 0; i < count; i++)
-        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    for (size_t i = 0; i < count; i++) {
+        const double off = fabs((double)a[i] - (double)b[i]);
+        worst = off > worst || isnan(off) ? off : worst;
+    }
     return worst;
 }
 

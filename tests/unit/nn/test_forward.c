@@ -46,8 +46,10 @@ static float *answers(const small_net *small, const float *images, size_t batch,
 static double largest_difference(const float *a, const float *b)
 {
     double worst = 0;
-    for (size_t i = 0; i < IMAGES * SMALL_CLASSES; i++)
-        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    for (size_t i = 0; i < IMAGES * SMALL_CLASSES; i++) {
+        const double off = fabs((double)a[i] - (double)b[i]);
+        worst = off > worst || isnan(off) ? off : worst;
+    }
     return worst;
 }
 
