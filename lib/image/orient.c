@@ -44,7 +44,7 @@ uint32_t iq_orient_parse(const uint8_t *tiff, size_t len)
 iq_turn iq_orient_turn(uint32_t orientation)
 {
     return (iq_turn){
-        .swap = orientation >= 5,
+        .swap = orientation >= 5, /* 6: 90 degrees clockwise; 8: counter-clockwise; 5, 7: mirrored as well */
         .flip_along = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8,
         .flip_down = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7,
     };
@@ -57,24 +57,10 @@ typedef struct walk {
 
 static walk walk_of(uint32_t orientation, ptrdiff_t w, ptrdiff_t h)
 {
-    switch (orientation) {
-    case 2: /* mirrored */
-        return (walk){w - 1, -1, w};
-    case 3: /* by 180 degrees */
-        return (walk){h * w - 1, -1, -w};
-    case 4: /* upside down */
-        return (walk){(h - 1) * w, 1, -w};
-    case 5: /* rows become columns */
-        return (walk){0, w, 1};
-    case 6: /* 90 degrees clockwise */
-        return (walk){(h - 1) * w, -w, 1};
-    case 7: /* rows become columns, from the far corner */
-        return (walk){h * w - 1, -w, -1};
-    case 8: /* 90 degrees counter-clockwise */
-        return (walk){w - 1, w, -1};
-    default:
-        return (walk){0, 1, w};
-    }
+    const iq_turn turn = iq_orient_turn(orientation);
+    const ptrdiff_t along = turn.flip_along ? -1 : 1, down = turn.flip_down ? -w : w;
+    const ptrdiff_t first = (turn.flip_along ? w - 1 : 0) + (turn.flip_down ? (h - 1) * w : 0);
+    return turn.swap ? (walk){first, down, along} : (walk){first, along, down};
 }
 
 imgq_status iq_orient_apply(imgq_image *image, imgq_error *err)
