@@ -33,7 +33,7 @@ has docs/performance.md "Rounds: 5. Without pytorch: it is not there."
 has README.md "| imgq over ONNX Runtime | **open** | **open** | **2.40** | **open** | **open** | **open** |"
 has out "pieces are open"
 tables write # once more: what stands between the marks is replaced, not added
-[ "$(grep -c 'native highest / ort' "$work/docs/performance.md")" -eq 1 ] || { echo "written twice"; failed=1; }
+[ "$(grep -c '^| native highest / ort' "$work/docs/performance.md")" -eq 1 ] || { echo "written twice"; failed=1; }
 tables list
 has out "open: speed v1 8 1"
 piece 3 4 20 20 20 20 / 20 20 20 20
