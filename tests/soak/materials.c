@@ -5,29 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/random.h"
 #include "support/shared.h"
 
 enum { FILES_MAX = 512, FILE_MAX = 8 << 20, DAMAGED_OF_TEN = 3 };
 
 struct materials {
-    uint64_t random;
+    test_random choices;
     size_t count, pictures; /* the first ones are pictures that decode */
     size_t lens[FILES_MAX];
     uint8_t *files[FILES_MAX];
     uint8_t *scratch; /* the largest of them */
 };
 
-static uint64_t next_random(materials *m)
-{
-    m->random ^= m->random << 13;
-    m->random ^= m->random >> 7;
-    m->random ^= m->random << 17;
-    return m->random;
-}
-
 static size_t below(materials *m, size_t limit)
 {
-    return (size_t)(next_random(m) % limit);
+    return (size_t)(random_next(&m->choices) % limit);
 }
 
 static void read_one(materials *m, const char *path)
@@ -67,7 +60,7 @@ static void read_folder(materials *m, const char *folder, const char *ending)
 materials *materials_read(uint64_t seed, bool photos)
 {
     materials *m = calloc(1, sizeof *m);
-    m->random = seed * 2654435761u | 1;
+    m->choices = random_from(seed);
     read_folder(m, source_path("tests/golden"), ".jpg");
     read_folder(m, source_path("tests/golden"), ".png");
     if (photos) {
@@ -92,7 +85,7 @@ static const uint8_t *damage(materials *m, const uint8_t *bytes, size_t *len)
     if (below(m, 2) == 0)
         *len = 1 + below(m, *len);
     for (size_t changes = below(m, 20); changes > 0; changes--)
-        m->scratch[below(m, *len)] = (uint8_t)next_random(m);
+        m->scratch[below(m, *len)] = (uint8_t)random_next(&m->choices);
     return m->scratch;
 }
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "image/resize.h"
 #include "support/check.h"
+#include "support/random.h"
 
 #include <imgq/image.h>
 #include <inttypes.h>
@@ -10,27 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 3000, MAX_SIDE = 700 };
 
-static uint64_t random_state;
+static test_random choices;
 
 static uint32_t below(uint32_t n)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % n);
-}
-
-static void seed_random(const char *test)
-{
-    const char *given = getenv("IMGQ_SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("%s: IMGQ_SEED=%" PRIu64 "\n", test, seed);
-    random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    return random_below(&choices, n);
 }
 
 /* Noise, black and white, flat: white beside negative weights finds wrong clipping. */
@@ -123,7 +112,7 @@ static void column_kernels_agree_with_the_plain_loop(void)
     imgq_error err;
     uint32_t packed = 0;
     bool ok = true;
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     if (!CHECK_OK(imgq_env_create(NULL, &env, &err)))
         return;
     for (uint32_t round = 0; ok && round < ROUNDS; round++) {
@@ -155,7 +144,7 @@ static void row_kernels_agree_with_the_plain_loop(void)
     imgq_error err;
     imgq_env *env;
     bool ok = true;
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     if (!CHECK_OK(imgq_env_create(NULL, &env, &err)))
         return;
     for (uint32_t round = 0; ok && round < ROUNDS; round++) {
@@ -198,7 +187,7 @@ static void every_instruction_set_resizes_to_the_same_bytes(void)
     imgq_error err;
     imgq_env *env;
     bool ok = true;
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     if (!CHECK_OK(imgq_env_create(NULL, &env, &err)))
         return;
     for (uint32_t round = 0; ok && round < ROUNDS / 10; round++) {

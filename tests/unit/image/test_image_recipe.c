@@ -2,21 +2,18 @@
 #include "image_support.h"
 
 #include "support/check.h"
+#include "support/random.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static uint32_t random_state;
+static test_random choices = {1};
 
-static uint32_t random_below(uint32_t limit)
+static uint32_t below(uint32_t limit)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state % limit;
+    return random_below(&choices, limit);
 }
 
 static imgq_image *noise(imgq_env *env, uint32_t width, uint32_t height)
@@ -25,7 +22,7 @@ static imgq_image *noise(imgq_env *env, uint32_t width, uint32_t height)
     imgq_error err;
     uint8_t *rgb = malloc((size_t)width * height * 3);
     for (size_t i = 0; i < (size_t)width * height * 3; i++)
-        rgb[i] = (uint8_t)random_below(256);
+        rgb[i] = (uint8_t)below(256);
     (void)CHECK_OK(imgq_image_create(env, width, height, rgb, &image, &err));
     free(rgb);
     return image;
@@ -130,16 +127,15 @@ static void a_crop_equals_that_part_of_the_whole_resize(void)
 {
     imgq_env *env = counting_env();
     imgq_error err;
-    random_state = (uint32_t)time(NULL) | 1u;
-    printf("       seed %u\n", random_state);
+    choices = random_seeded(__func__);
     for (int round = 0; round < 300; round++) {
-        imgq_image *image = noise(env, 1 + random_below(90), 1 + random_below(90));
+        imgq_image *image = noise(env, 1 + below(90), 1 + below(90));
         imgq_recipe recipe;
         (void)CHECK_OK(imgq_recipe_find("keras", &recipe, &err));
-        recipe.resize_width = 1 + random_below(120);
-        recipe.resize_height = 1 + random_below(120);
-        recipe.crop_width = 1 + random_below(recipe.resize_width);
-        recipe.crop_height = 1 + random_below(recipe.resize_height);
+        recipe.resize_width = 1 + below(120);
+        recipe.resize_height = 1 + below(120);
+        recipe.crop_width = 1 + below(recipe.resize_width);
+        recipe.crop_height = 1 + below(recipe.resize_height);
         recipe.filter = (const uint32_t[]){IMGQ_FILTER_NEAREST, IMGQ_FILTER_BILINEAR, IMGQ_FILTER_BICUBIC}[round % 3];
         const size_t whole_size = (size_t)recipe.resize_width * recipe.resize_height * 3;
         const size_t part_size = (size_t)recipe.crop_width * recipe.crop_height * 3;

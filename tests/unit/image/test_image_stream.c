@@ -7,35 +7,23 @@
 #include "image/rows.h"
 #include "support/check.h"
 #include "support/failing_alloc.h"
+#include "support/random.h"
 #include "support/shared.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CORPUS "tests/fuzz/corpus"
 
 enum { MAX_CROP = 300, MAX_BYTES = MAX_CROP * MAX_CROP * 3 };
 
-static uint64_t random_state;
+static test_random choices;
 
 static uint32_t below(uint32_t n)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % n);
-}
-
-static void seed_random(const char *test)
-{
-    const char *given = getenv("IMGQ_SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("%s: IMGQ_SEED=%" PRIu64 "\n", test, seed);
-    random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    return random_below(&choices, n);
 }
 
 /* Squashed, by its short side, cropped or not, up and down, every filter. */
@@ -138,7 +126,7 @@ static void compare_recipes(const file_bytes *file, const char *path)
 
 static void every_kind_of_file_gives_the_bytes_of_the_whole_picture(void)
 {
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     CHECK(for_files(source_path(CORPUS "/fuzz_jpeg"), compare_recipes) > 40);
     CHECK(for_files(source_path(CORPUS "/fuzz_png"), compare_recipes) > 40);
     if (shared_is_there()) {
@@ -169,7 +157,7 @@ static void every_orientation_turns_as_it_turns_a_whole_picture(void)
     static const char *const names[] = {"sample-2x2.jpg", "progressive-1x1.jpg", "cmyk.jpg", "1x40.jpg", "40x1.jpg"};
     imgq_env *env = counting_env();
     bool ok = true;
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[4096];
         file_bytes file, turned;
@@ -218,7 +206,7 @@ static void pictures_all_height_or_width_stream_as_they_resize_whole(void)
     imgq_env *env = counting_env();
     imgq_error err;
     bool ok = true;
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (uint8_t)below(256);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
@@ -275,7 +263,7 @@ static void damage_one(const file_bytes *file, const char *path)
 
 static void damage_is_met_with_the_same_words(void)
 {
-    seed_random(__func__);
+    choices = random_seeded(__func__);
     CHECK(for_files(source_path(CORPUS "/fuzz_jpeg"), damage_one) > 40);
     CHECK(for_files(source_path(CORPUS "/fuzz_png"), damage_one) > 40);
     if (shared_is_there())

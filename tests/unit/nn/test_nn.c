@@ -1,18 +1,16 @@
 #include "nn_tests.h"
 
 #include "support/check.h"
+#include "support/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t random_state = 88172645463325252u;
+static test_random choices = {88172645463325252u};
 
 uint64_t random_bits(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
+    return random_next(&choices);
 }
 
 size_t random_between(size_t low, size_t high)
@@ -96,9 +94,9 @@ static const check_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    const char *seed = getenv("TEST_SEED");
-    if (seed != NULL)
-        random_state = strtoull(seed, NULL, 10) | 1;
-    fprintf(stderr, "TEST_SEED=%llu\n", (unsigned long long)random_state);
+    if (getenv("IMGQ_SEED") != NULL)
+        choices = random_seeded("nn");
+    else
+        printf("nn: the same choices each time; IMGQ_SEED=n for others\n");
     return check_main(argc, argv, "nn", tests, sizeof tests / sizeof *tests);
 }
